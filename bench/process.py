@@ -1,0 +1,141 @@
+"""A child process that speaks frames: started apart, read without blocking, ended for certain."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+from bench import wire
+
+TAIL_BYTES = 4096
+_END = object()
+
+
+class ChildProcess:
+    """A Python module run as a child in a process group of its own.
+
+    Its standard error goes to a file, of which the tail is kept: a pipe that nobody drains would stop it.
+    """
+
+    def __init__(self, module: str, *, environment: dict[str, str] | None = None, folder: Path | None = None) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=folder,
+            env=_environment(environment or {}),
+            start_new_session=os.name == "posix",
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to_child = cast("IO[bytes]", self._process.stdin)
+        self._frames: queue.Queue[object] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def send(self, body: bytes) -> None:
+        """One frame to the child. A child that is gone shows at the next `receive`."""
+        try:
+            wire.send(self._to_child, body)  # type: ignore[arg-type]
+        except OSError:
+            pass
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        """The next frame; None where the child has closed its side.
+
+        Raises:
+            TimeoutError: nothing came in time. wire.WireError: what came is no frame.
+        """
+        try:
+            item = self._frames.get(timeout=max(timeout_s, 0))
+        except queue.Empty:
+            raise TimeoutError from None
+        if item is _END:
+            self._frames.put(_END)
+            return None
+        if isinstance(item, wire.WireError):
+            raise item
+        return cast("bytes", item)
+
+    def end(self, grace_s: float = 2.0) -> tuple[int, str | None]:
+        """End the child and all that it started. Returns its exit code and the signal that ended it, if one did."""
+        try:
+            self._to_child.close()
+        except OSError:
+            pass
+        try:
+            self._process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            pass
+        self._kill_group()
+        code = self._process.wait()
+        self._reader.join(1.0)
+        name = signal.Signals(-code).name if code < 0 else None
+        return code, name
+
+    def kill(self) -> None:
+        """End the child at once."""
+        self.end(grace_s=0)
+
+    def tail(self) -> str:
+        """The end of what the child wrote to standard error."""
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - TAIL_BYTES))
+        return self._errors.read().decode("utf-8", "replace").strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
+        self._errors.close()
+
+    def _kill_group(self) -> None:
+        if os.name == "posix":
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        elif self._process.poll() is None:
+            self._process.kill()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        try:
+            while (frame := wire.receive(stream)) is not None:  # type: ignore[arg-type]
+                self._frames.put(frame)
+        except (wire.WireError, OSError, ValueError) as error:
+            self._frames.put(error if isinstance(error, wire.WireError) else wire.WireError(str(error)))
+        finally:
+            self._frames.put(_END)
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    """The parent's environment, so set that the child is the same whatever folder it runs in."""
+    package_root = str(Path(__file__).resolve().parents[1])
+    paths = [package_root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", **extra}
+
+
+def describe_exit(code: int, signal_name: str | None, waiting_for: str) -> str:
+    """A sentence for a child that ended before it answered."""
+    if signal_name == "SIGKILL":
+        return f"the process was killed (SIGKILL) during {waiting_for}, which the system does when memory runs out"
+    if signal_name:
+        return f"the process crashed with {signal_name} during {waiting_for}"
+    return f"the process ended with exit code {code} during {waiting_for}, without an answer"
+

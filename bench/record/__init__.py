@@ -1,0 +1,1 @@
+"""What was seen: immutable records that every floor below passes on. No I/O happens here."""

@@ -1,0 +1,105 @@
+"""An exported file, and the bundle of files that travels to a target."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Format = Literal["onnx", "tflite"]
+BUNDLE_SCHEMA = 1
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output of a model.
+
+    `dtype` is a NumPy name. `shape` has None for a dynamic axis; axis 0 is the batch where it is
+    dynamic or 1. `scale` and `zero_point` are set for an affine-quantised tensor:
+    real = scale * (stored - zero_point).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One exported file and its facts. `path` is relative to the bundle's folder.
+
+    `inputs` and `outputs` stand in the order of the source model, whatever the file's own order.
+    `sparsity` is the share of exact zeros among the weights of the matrix-product and convolution
+    operators; `parameters` and `macs` are counts for one example. A fact that could not be read is None.
+    `notes` say in plain words what the transformation did or could not do.
+    """
+
+    model: str
+    variant: str
+    format: Format
+    path: str
+    sha256: str
+    bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    sparsity: float | None = None
+    operators: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that cannot be made for this model, and why."""
+
+    variant: str
+    format: Format
+    reason: str
+
+
+class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The evaluation data of a bundle.
+
+    `name` stands in every table. `inputs` (npz, one array a model input, keys "0", "1", …, axis 0 the
+    examples), `labels` (npy) and `reference` (npz: the outputs of the source model for those inputs,
+    keys "0", "1", …) are files relative to the bundle; None where there is none. `generated` says that
+    the inputs are random, so that no quality can be measured with them.
+    """
+
+    name: str
+    examples: int
+    inputs: str
+    labels: str | None = None
+    reference: str | None = None
+    generated: bool = False
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bundle's model is. `metric` is a name of `bench.quality.METRICS`, or None."""
+
+    name: str
+    source: str
+    source_sha256: str
+    task: str | None = None
+    metric: str | None = None
+    quality_floor: float | None = None
+    licence: str | None = None
+    source_quality: float | None = None
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of `bundle.json`: artifacts and evaluation data that run without the export stack.
+
+    `files` gives the SHA-256 of every other file of the bundle by relative path; `tools` the versions
+    that made them.
+    """
+
+    model: ModelInfo
+    data: DataInfo
+    artifacts: tuple[Artifact, ...]
+    unavailable: tuple[Unavailable, ...] = ()
+    files: dict[str, str] = {}
+    tools: dict[str, str] = {}
+    seed: int = 0
+    schema: int = BUNDLE_SCHEMA

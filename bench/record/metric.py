@@ -1,0 +1,48 @@
+"""The table of figures a row may hold: name, unit and which way is better."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Direction = Literal["lower", "higher", "neither"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """What a column means. `better` says which direction is an improvement."""
+
+    name: str
+    title: str
+    unit: str
+    better: Direction
+    about: str
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("accuracy", "accuracy", "1", "higher", "task metric on the held-out data"),
+        Metric("parity_max_abs", "max |Δ|", "1", "lower", "largest absolute difference to the source model"),
+        Metric("parity_cosine", "cosine", "1", "higher", "smallest per-example cosine similarity to the source model"),
+        Metric("parity_agreement", "agree", "1", "higher", "share of examples decided as the source model decides"),
+        Metric("p50_latency", "p50", "s", "lower", "median latency of one inference call"),
+        Metric("p90_latency", "p90", "s", "lower", "90th percentile of latency"),
+        Metric("p99_latency", "p99", "s", "lower", "99th percentile of latency"),
+        Metric("p999_latency", "p99.9", "s", "lower", "99.9th percentile of latency"),
+        Metric("mean_latency", "mean", "s", "lower", "mean latency of one inference call"),
+        Metric("throughput", "throughput", "1/s", "higher", "examples a second over the measured phase"),
+        Metric("load_time", "load", "s", "lower", "time to load and prepare the artifact in a session"),
+        Metric("first_inference", "first", "s", "lower", "latency of the first call after loading"),
+        Metric("rss_before_load", "RSS before", "B", "lower", "resident set before the artifact is loaded"),
+        Metric("rss_after_load", "RSS loaded", "B", "lower", "resident set after the artifact is loaded"),
+        Metric("rss_steady", "RSS steady", "B", "lower", "median resident set in the measured phase"),
+        Metric("rss_added", "RSS added", "B", "lower", "resident set in the measured phase less that before the artifact was loaded"),
+        Metric("peak_rss", "peak RSS", "B", "lower", "kernel high-water mark of the resident set at the end of the measured phase"),
+        Metric("pss_steady", "PSS", "B", "lower", "proportional set at the end of the measured phase"),
+        Metric("cpu_utilisation", "CPU", "1", "neither", "CPU time of the process over wall time, in cores"),
+        Metric("energy", "energy", "J", "lower", "energy of one inference, whole device, idle included"),
+        Metric("power", "power", "W", "lower", "mean power over the measured phase"),
+        Metric("size", "size", "B", "lower", "bytes of the artifact on disk"),
+    )
+}

@@ -1,0 +1,34 @@
+"""One result row: everything known about one case, each figure with its provenance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bench.record.artifact import Artifact
+from bench.record.case import Case
+from bench.record.measurement import Measurement
+from bench.record.observation import Failure, Placement, Status
+
+SCHEMA = 1
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for one case. `metrics` are keyed by the names of `bench.record.metric.METRICS`.
+
+    `warnings` are sentences that a reader of the figures has to know. `dataset` names the evaluation
+    data. `facts` are what the worker read about itself.
+    """
+
+    case: Case
+    status: Status
+    dataset: str
+    metrics: dict[str, Measurement] = {}
+    artifact: Artifact | None = None
+    placement: Placement | None = None
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+    invocations: int = 0
+    facts: dict[str, Any] = {}
+    schema: int = SCHEMA

@@ -1,0 +1,56 @@
+"""Frames between two processes over a child's standard input and output.
+
+A frame is a 4-byte big-endian length and that many bytes. The child takes its real standard output
+for frames and points file descriptor 1 at standard error, so that nothing a library prints can end up
+between two frames.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from typing import BinaryIO
+
+LIMIT = 1 << 30
+_HEAD = struct.Struct(">I")
+
+
+class WireError(Exception):
+    """The other side closed in mid-frame or sent something that is no frame."""
+
+
+def take_over() -> tuple[BinaryIO, BinaryIO]:
+    """In a child: the (incoming, outgoing) frame streams. Call before anything can print."""
+    outgoing = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    incoming = os.fdopen(os.dup(0), "rb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdout = sys.stderr
+    return incoming, outgoing
+
+
+def send(stream: BinaryIO, body: bytes) -> None:
+    """Write one frame and flush. Raises OSError where the other side is gone."""
+    if len(body) > LIMIT:
+        raise WireError(f"a frame of {len(body)} bytes is over the limit of {LIMIT}")
+    stream.write(_HEAD.pack(len(body)) + body)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> bytes | None:
+    """The next frame, or None at a clean end of stream. Raises `WireError` on a broken one."""
+    head = stream.read(_HEAD.size)
+    if not head:
+        return None
+    if len(head) < _HEAD.size:
+        raise WireError("the stream ended inside a frame's length")
+    (length,) = _HEAD.unpack(head)
+    if length > LIMIT:
+        raise WireError(f"a frame announces {length} bytes, over the limit of {LIMIT}")
+    body = stream.read(length)
+    if len(body) < length:
+        raise WireError(f"the stream ended after {len(body)} of {length} bytes")
+    return body
