@@ -1,0 +1,1 @@
+"""What the machine felt: one file a source, read by a process of its own."""
