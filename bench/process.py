@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -26,7 +27,7 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, *, environment: dict[str, str] | None = None, folder: Path | None = None) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -34,11 +35,13 @@ class ChildProcess:
             stderr=self._errors,
             cwd=folder,
             env=_environment(environment or {}),
+            # A group of its own: Ctrl-C is the parent's to handle, and the group can be ended as one.
             start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._to_child = cast("IO[bytes]", self._process.stdin)
+        self._to_child = self._process.stdin
         self._frames: queue.Queue[object] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
@@ -50,10 +53,8 @@ class ChildProcess:
 
     def send(self, body: bytes) -> None:
         """One frame to the child. A child that is gone shows at the next `receive`."""
-        try:
-            wire.send(self._to_child, body)  # type: ignore[arg-type]
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            wire.send(self._to_child, body)
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The next frame; None where the child has closed its side.
@@ -74,14 +75,10 @@ class ChildProcess:
 
     def end(self, grace_s: float = 2.0) -> tuple[int, str | None]:
         """End the child and all that it started. Returns its exit code and the signal that ended it, if one did."""
-        try:
+        with contextlib.suppress(OSError):
             self._to_child.close()
-        except OSError:
-            pass
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            pass
         self._kill_group()
         code = self._process.wait()
         self._reader.join(1.0)
@@ -98,25 +95,29 @@ class ChildProcess:
         self._errors.seek(max(0, size - TAIL_BYTES))
         return self._errors.read().decode("utf-8", "replace").strip()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End the child if it runs, and let go of what is held of it."""
         self.kill()
         self._errors.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def _kill_group(self) -> None:
         if os.name == "posix":
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
         elif self._process.poll() is None:
             self._process.kill()
 
     def _read(self, stream: IO[bytes]) -> None:
         try:
-            while (frame := wire.receive(stream)) is not None:  # type: ignore[arg-type]
+            while (frame := wire.receive(stream)) is not None:
                 self._frames.put(frame)
         except (wire.WireError, OSError, ValueError) as error:
             self._frames.put(error if isinstance(error, wire.WireError) else wire.WireError(str(error)))
@@ -138,4 +139,3 @@ def describe_exit(code: int, signal_name: str | None, waiting_for: str) -> str:
     if signal_name:
         return f"the process crashed with {signal_name} during {waiting_for}"
     return f"the process ended with exit code {code} during {waiting_for}, without an answer"
-

@@ -1,0 +1,1 @@
+"""Parse, call, render. No logic, and nothing heavy is imported before a command runs."""

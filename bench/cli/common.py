@@ -1,0 +1,68 @@
+"""What the commands share: errors to exit codes, consoles, JSON on standard output."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from bench.errors import UserError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the runs.")]
+ModelsOption = Annotated[
+    list[Path] | None, typer.Option("--models", metavar="DIR", help="Look for zoo models here first (repeatable).")
+]
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """A command whose bad input is a message and exit code 2, and whose Ctrl-C is 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except UserError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # `bench show | head`: the reader has seen enough.
+            sys.stderr.close()
+            raise typer.Exit(DONE) from None
+
+    return wrapped
+
+
+def fail(error: UserError) -> NoReturn:
+    """Print a clear message and leave with exit code 2."""
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(BAD_INPUT) from None
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    from bench.record.codec import json_bytes
+
+    sys.stdout.write(json_bytes(value).decode() + "\n")
+
+
+def consoles() -> tuple[Any, Any]:
+    """Rich consoles for standard output and standard error."""
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    # Without a terminal there is no width to fit: a file or a pipe gets every column.
+    if not out.is_terminal:
+        out = Console(highlight=False, width=200)
+    return out, Console(stderr=True, highlight=False)

@@ -1,0 +1,67 @@
+"""`bench export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.common import FAILED, JsonOption, ModelsOption, consoles, guarded, print_json
+
+
+@guarded
+def export(
+    model: Annotated[str, typer.Argument(help="A zoo name or the path of your own model.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="The bundle to write: a folder, or a .zip.")
+    ],
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            "--variants", metavar="A,B", help="Variants, see `bench list variants`; all that can be made unless given."
+        ),
+    ] = None,
+    formats: Annotated[str, typer.Option("--formats", metavar="A,B", help="onnx, tflite or both.")] = "onnx,tflite",
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="NPZ", help="Evaluation data: arrays x, y, calibration.")
+    ] = None,
+    models: ModelsOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Export a model's variants as a bundle that `bench run BUNDLE` measures on another machine.
+
+    Exit codes: 0 every variant was made, 1 one could not be made (the bundle says why), 2 bad input.
+    """
+    from bench.record.codec import plain
+    from bench.report.listing import draw
+    from bench.report.live import Live
+    from bench.runner.bundle import make_bundle
+
+    output, progress = consoles()
+    with Live(progress) as live:
+        bundle = make_bundle(
+            model,
+            out,
+            variants=None if variants is None else [name.strip() for name in variants.split(",") if name.strip()],
+            formats=[name.strip() for name in formats.split(",") if name.strip()],
+            data=data,
+            model_folders=models or [],
+            seed=seed,
+            progress=live.stage,
+        )
+    if json:
+        print_json({"bundle": str(out), **plain(bundle)})
+    else:
+        made = [
+            {"variant": a.variant, "format": a.format, "size": f"{a.bytes:,} B", "notes": "; ".join(a.notes)}
+            for a in bundle.artifacts
+        ]
+        missed = [
+            {"variant": u.variant, "format": u.format, "size": "–", "notes": f"unavailable: {u.reason}"}
+            for u in bundle.unavailable
+        ]
+        draw(output, made + missed)
+        output.print(f"bundle in {out}", markup=False, soft_wrap=True)
+    raise typer.Exit(FAILED if bundle.unavailable and variants is not None else 0)

@@ -1,0 +1,66 @@
+"""The command `bench`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench import __version__
+from bench.cli.doctor import doctor
+from bench.cli.export import export
+from bench.cli.listing import list_command
+from bench.cli.run import run
+from bench.cli.show import show
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  bench run                              the suite "quick": one trained model, every variant, both runtimes
+
+  bench run --model my.onnx --data my.npz    one's own model with its evaluation data
+
+  bench show latest                      the table of the last run
+
+  bench export mnist_cnn --variants fp32,int8 -o digits.zip    a bundle for another machine
+
+  bench doctor                           what this machine can measure, and what not
+"""
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark trained models across variants, runtimes and hardware: which gives what you need for the least?",
+    epilog=EXAMPLES,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"counterpoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("run")(run)
+app.command("show")(show)
+app.command("list")(list_command)
+app.command("export")(export)
+app.command("doctor")(doctor)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

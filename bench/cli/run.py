@@ -1,0 +1,98 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.common import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    JsonOption,
+    ModelsOption,
+    OutOption,
+    consoles,
+    guarded,
+    print_json,
+)
+
+
+@guarded
+def run(
+    suite: Annotated[
+        str, typer.Argument(help="A suite's name, a suite file (.toml) or a bundle (.zip or folder).")
+    ] = "quick",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", metavar="PATH", help="Your own .onnx, .tflite, .keras, .h5 or SavedModel, or a zoo name."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="NPZ", help="Evaluation data for --model: arrays x, y and, for int8, calibration."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="GLOB", help="Only cases whose name matches, such as '*/int8/*'."),
+    ] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a stopped run.")] = None,
+    out: OutOption = Path("results"),
+    models: ModelsOption = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of data, training and order of cases.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cases.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure the cases of a suite and show the table.
+
+    Exit codes: 0 done, 1 a case failed, 2 bad input, 130 interrupted (what is finished is kept).
+    """
+    from bench.cli.signals import stop_like_ctrl_c
+    from bench.report.document import document
+    from bench.report.files import write_summaries
+    from bench.report.live import Live
+    from bench.report.terminal import show
+    from bench.runner import conduct
+    from bench.runner.plan import Request, plan_run
+    from bench.store.runs import find
+
+    output, progress = consoles()
+    with stop_like_ctrl_c(), Live(progress) as live:
+        if resume is not None:
+            result = conduct.resume(find(resume, out), live)
+        else:
+            request = Request(
+                suite=_absolute(suite),
+                models=tuple(_absolute(name) for name in model or ()),
+                model_folders=tuple(str(folder.resolve()) for folder in models or ()),
+                data=None if data is None else str(data.resolve()),
+                only=tuple(only or ()),
+                seed=seed,
+            )
+            planned = plan_run(request)
+            if dry_run:
+                for case in planned.cases:
+                    typer.echo(case.name)
+                raise typer.Exit(DONE)
+            result = conduct.start(planned, out, live)
+        folder = Path(result.folder)
+        write_summaries(folder, result.manifest, result.rows)
+    if json:
+        print_json(document(folder, result.manifest, result.rows))
+    else:
+        show(output, folder, result.manifest, result.rows)
+    if result.manifest.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(FAILED if any(row.status == "failed" for row in result.rows) else DONE)
+
+
+def _absolute(name_or_path: str) -> str:
+    """A path that also holds when the run is resumed from elsewhere; a name stays a name."""
+    path = Path(name_or_path).expanduser()
+    looks_like_path = path.suffix or len(path.parts) > 1
+    return str(path.resolve()) if looks_like_path or (path.exists() and not path.is_dir()) else name_or_path

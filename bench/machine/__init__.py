@@ -1,0 +1,1 @@
+"""What this machine is: its fingerprint, caches and cores."""

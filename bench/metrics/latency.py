@@ -1,0 +1,91 @@
+"""Latency and throughput from raw samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.record.measurement import Measurement
+from bench.record.observation import Observation, Samples
+from bench.stats.estimate import Estimate
+from bench.stats.interval import quantile_interval
+from bench.stats.percentile import min_samples
+
+PERCENTILES = {"p50_latency": 0.5, "p90_latency": 0.9, "p99_latency": 0.99, "p999_latency": 0.999}
+HOW = "measured:monotonic-clock"
+_NANO = 1e-9
+
+
+def figures(observations: Sequence[Observation], confidence: float) -> dict[str, Measurement]:
+    """Percentiles of all samples of all invocations, mean, throughput, load and first call; s and 1/s."""
+    streams = [seen.samples for seen in observations if seen.samples is not None]
+    found = {name: _percentile(streams, q, confidence) for name, q in PERCENTILES.items()}
+    batch = observations[0].case.batch
+    found["mean_latency"] = _over_invocations(
+        [float(s.latency_ns.mean()) * _NANO for s in streams], "s", _count(streams)
+    )
+    found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
+    for name, field in (("load_time", "load_ns"), ("first_inference", "first_ns")):
+        values = [getattr(seen, field) * _NANO for seen in observations if getattr(seen, field) is not None]
+        found[name] = _over_invocations(values, "s", len(values))
+    return found
+
+
+def block_medians(samples: Samples) -> npt.NDArray[np.float64]:
+    """The median latency of each block, ns, in order of time."""
+    edges = np.flatnonzero(np.diff(samples.block)) + 1
+    return np.array([np.median(part) for part in np.split(samples.latency_ns, edges)])
+
+
+def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Measurement:
+    """The nearest-rank percentile with the interval of `bench.stats.interval`."""
+    values = np.concatenate([s.latency_ns for s in streams])
+    estimate = quantile_interval(
+        values,
+        q,
+        np.repeat(np.arange(len(streams)), [len(s.latency_ns) for s in streams]),
+        np.concatenate([s.block for s in streams]),
+        confidence=confidence,
+    )
+    if not isinstance(estimate, Estimate):
+        needed = min_samples(q)
+        if estimate.n < needed:
+            return Measurement.unavailable("s", f"too few samples ({estimate.n} of {needed})", estimate.n)
+        # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
+        worth = int(estimate.n_effective)
+        return Measurement(
+            value=float(np.quantile(values, q, method="inverted_cdf")) * _NANO,
+            unit="s",
+            n=estimate.n,
+            how=f"{HOW}; no interval: worth {worth} independent samples of {needed}",
+        )
+    return Measurement(
+        value=estimate.value * _NANO,
+        unit="s",
+        n=estimate.n,
+        low=estimate.low * _NANO,
+        high=estimate.high * _NANO,
+        confidence=estimate.confidence,
+        how=HOW,
+    )
+
+
+def _over_invocations(values: Sequence[float], unit: str, n: int) -> Measurement:
+    """The median over invocations; no interval is claimed for so few."""
+    if not values:
+        return Measurement.unavailable(unit, "no invocation gave it")
+    return Measurement(value=float(np.median(values)), unit=unit, n=n, how=HOW)
+
+
+def _rate(samples: Samples) -> float:
+    """Calls a second within the blocks; what the harness does between two blocks is not the model's time."""
+    edges = np.flatnonzero(np.diff(samples.block))
+    first, last = np.r_[0, edges + 1], np.r_[edges, len(samples.block) - 1]
+    spans = samples.start_ns[last] + samples.latency_ns[last] - samples.start_ns[first]
+    return float(len(samples.block) / (spans.sum() * _NANO))
+
+
+def _count(streams: Sequence[Samples]) -> int:
+    return sum(len(s.start_ns) for s in streams)

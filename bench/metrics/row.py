@@ -1,0 +1,102 @@
+"""Observations of a case become its result row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.metrics import energy, latency, memory, quality
+from bench.record.artifact import Artifact
+from bench.record.case import Case
+from bench.record.measurement import Measurement
+from bench.record.metric import METRICS
+from bench.record.observation import Failure, Observation
+from bench.record.row import Row
+from bench.stats.steady import drifted
+
+
+def make_row(
+    case: Case,
+    observations: Sequence[Observation],
+    *,
+    artifact: Artifact | None,
+    dataset: str,
+    confidence: float,
+    quality_floor: float | None = None,
+) -> Row:
+    """The row of a case from all its invocations; a failed one makes the row failed, with its reason."""
+    bad = next((seen for seen in observations if seen.status != "ok"), None)
+    size = _size(artifact)
+    if bad is not None:
+        failure = bad.failure or Failure(reason="no reason was recorded", phase="unknown")
+        reason = f"the case {'failed' if bad.status == 'failed' else 'could not be made'}: {failure.reason}"
+        absent = {name: Measurement.unavailable(metric.unit, reason) for name, metric in METRICS.items()}
+        return Row(
+            case=case,
+            status=bad.status,
+            dataset=dataset,
+            metrics=absent | ({"size": size} if artifact else {}),
+            artifact=artifact,
+            failure=failure,
+            invocations=len(observations),
+        )
+    figures = (
+        latency.figures(observations, confidence)
+        | memory.figures(observations)
+        | energy.figures(observations)
+        | _quality(observations)
+        | {"size": size}
+    )
+    return Row(
+        case=case,
+        status="ok",
+        dataset=dataset,
+        metrics={name: figures[name] for name in METRICS},
+        artifact=artifact,
+        placement=observations[0].placement,
+        warnings=tuple(dict.fromkeys(_warnings(observations, figures, artifact, quality_floor))),
+        invocations=len(observations),
+        facts=observations[0].facts | {"stopped_by": [o.samples.stopped_by for o in observations if o.samples]},
+    )
+
+
+def _size(artifact: Artifact | None) -> Measurement:
+    if artifact is None:
+        return Measurement.unavailable("B", "there is no artifact")
+    return Measurement(value=float(artifact.bytes), unit="B", n=1, how="measured:file-size")
+
+
+def _quality(observations: Sequence[Observation]) -> dict[str, Measurement]:
+    """The evaluation is made once, in the first invocation that was asked for it."""
+    return next((seen.quality for seen in observations if seen.quality), quality.missing("no evaluation was asked for"))
+
+
+def _warnings(
+    observations: Sequence[Observation],
+    figures: dict[str, Measurement],
+    artifact: Artifact | None,
+    quality_floor: float | None,
+) -> list[str]:
+    """What a reader of the figures has to know."""
+    told: list[str] = []
+    for seen in observations:
+        if seen.warmup is not None and not seen.warmup.steady:
+            told.append(f"not steady: {seen.warmup.how}")
+        if seen.samples is not None:
+            if not seen.samples.stopped_by.startswith("precision"):
+                told.append(f"the asked precision was not reached: stopped by {seen.samples.stopped_by}")
+            verdict = drifted(latency.block_medians(seen.samples))
+            if verdict.drifted:
+                told.append(f"drift: {verdict.sentence}")
+        if seen.facts.get("heavy_modules"):
+            told.append(f"the measuring process had imported {', '.join(seen.facts['heavy_modules'])}")
+        for state in seen.telemetry.sensors if seen.telemetry else ():
+            if not state.available and state.sensor == "process":
+                told.append(f"no memory figures: {state.reason}")
+    placement = observations[0].placement
+    if placement is not None and len(placement.nodes) > 1:
+        split = ", ".join(f"{count} on {name}" for name, count in placement.nodes.items())
+        told.append(f"the graph is split: {split}")
+    accuracy = figures["accuracy"].value
+    if quality_floor is not None and accuracy is not None and accuracy < quality_floor:
+        told.append(f"below the model's quality floor: {accuracy:.4f} < {quality_floor:g}")
+    return told

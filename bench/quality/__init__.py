@@ -1,0 +1,7 @@
+"""How good the answers are: pure functions from model outputs and labels to measurements. NumPy only."""
+
+from bench.quality.metric import QualityMetric
+from bench.quality.parity import Parity, ParityBound, bound_for, parity
+from bench.quality.table import METRICS
+
+__all__ = ["METRICS", "Parity", "ParityBound", "QualityMetric", "bound_for", "parity"]

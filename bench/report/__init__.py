@@ -1,0 +1,1 @@
+"""For people and machines: tables of a run in the terminal, as Markdown, CSV and JSON."""

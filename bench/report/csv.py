@@ -1,0 +1,53 @@
+"""The rows of a run as CSV: every figure with unit, interval, sample count and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from bench.record.metric import METRICS
+from bench.record.row import Row
+
+_UNIT_NAMES = {"s": "_s", "B": "_bytes", "J": "_joules", "W": "_watts", "1/s": "_per_s", "1": ""}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv(run_id: str, rows: Sequence[Row]) -> str:
+    """One line a case, the unit in the column's name; an absent figure is an empty cell, its reason in `_how`."""
+    return pl.DataFrame([_line(run_id, row) for row in rows]).write_csv()
+
+
+def _line(run_id: str, row: Row) -> dict[str, object]:
+    case = row.case
+    line: dict[str, object] = {
+        "run": run_id,
+        "case": _safe(case.name),
+        "model": _safe(case.model),
+        "variant": _safe(case.variant),
+        "runtime": case.runtime,
+        "provider": case.provider,
+        "threads": case.threads,
+        "batch": case.batch,
+        "scenario": case.scenario,
+        "status": row.status,
+        "dataset": _safe(row.dataset),
+        "reason": _safe(row.failure.reason) if row.failure else "",
+        "warnings": _safe("; ".join(row.warnings)),
+    }
+    for name, metric in METRICS.items():
+        figure = row.metrics[name]
+        column = name + _UNIT_NAMES[metric.unit]
+        line |= {
+            column: figure.value,
+            f"{column}_low": figure.low,
+            f"{column}_high": figure.high,
+            f"{column}_n": figure.n,
+            f"{column}_how": _safe(figure.how),
+        }
+    return line
+
+
+def _safe(value: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{value}" if value.startswith(_FORMULA) else value

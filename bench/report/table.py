@@ -1,0 +1,185 @@
+"""A run as a table of strings, whatever it is then drawn with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bench.record.environment import Environment
+from bench.record.measurement import Measurement
+from bench.record.metric import METRICS
+from bench.record.row import Row
+from bench.report.units import digits, scale_for
+from bench.store.manifest import Manifest
+
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`priority` 0 is never dropped; the highest goes first where the width is too small."""
+
+    title: str
+    cells: tuple[str, ...]
+    priority: int = 0
+    numeric: bool = False
+    best: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a reader sees of one model: columns of equal length, and the notes under them."""
+
+    title: str
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Figure:
+    metric: str
+    title: str
+    priority: int
+    spread: bool = False
+    places: int | None = None
+
+
+_FIGURES = (
+    _Figure("accuracy", "accuracy", 1, places=4),
+    _Figure("p50_latency", "p50", 0, spread=True),
+    _Figure("p90_latency", "p90", 5),
+    _Figure("p99_latency", "p99", 2),
+    _Figure("throughput", "rate", 8),
+    _Figure("load_time", "load", 7),
+    _Figure("first_inference", "first", 9),
+    _Figure("rss_added", "RSS added", 3),
+    _Figure("peak_rss", "peak RSS", 6),
+    _Figure("energy", "energy", 4),
+    _Figure("size", "size", 2),
+)
+
+
+def tables(manifest: Manifest, rows: Sequence[Row]) -> list[Table]:
+    """A table for each model of the run, in the order of the suite."""
+    made = []
+    for model in manifest.models:
+        mine = [row for row in rows if row.case.model == model.name]
+        if mine:
+            title = f"{model.name} · {model.dataset}"
+            made.append(Table(title, tuple(_columns(mine, model.metric)), tuple(_notes(mine))))
+    return made
+
+
+def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
+    """What holds for the whole run: machine, method, what was left out."""
+    told = [_machine(manifest.environment)]
+    plan = manifest.plan
+    counts = [row.metrics["p50_latency"].n for row in rows if row.status == "ok"]
+    if counts:
+        processes = f"{plan.invocations} process invocation{'s' if plan.invocations > 1 else ''}"
+        told.append(
+            f"{_range(counts)} samples a case from {processes}; "
+            f"p50 with its {plan.confidence:.0%} rank interval; scope: host to host, one call; inputs from a pool"
+        )
+    told += manifest.notes
+    if manifest.status != "complete":
+        told.append(
+            f"{len(rows)} of {len(manifest.cases)} cases done: go on with `bench run --resume {manifest.run_id}`"
+        )
+    return told
+
+
+def _machine(environment: Environment) -> str:
+    packages = environment.packages
+    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "ai-edge-litert") if name in packages)
+    gpus = ", ".join(environment.gpus) or "no GPU"
+    cpu = environment.cpu_model or environment.architecture
+    return f"{cpu}, {len(environment.cores_usable)} cores, {gpus}; {versions}"
+
+
+def _columns(rows: Sequence[Row], metric: str | None) -> list[Column]:
+    columns = [
+        Column("variant", tuple(row.case.variant for row in rows)),
+        Column("runtime", tuple(row.case.target for row in rows)),
+    ]
+    varying: tuple[tuple[str, Callable[[Row], str]], ...] = (
+        ("threads", lambda row: str(row.case.threads)),
+        ("batch", lambda row: str(row.case.batch)),
+        ("scenario", lambda row: row.case.scenario),
+        ("options", lambda row: " ".join(f"{k}={v}" for k, v in sorted(row.case.options.items()))),
+    )
+    for title, cell in varying:
+        cells = tuple(cell(row) for row in rows)
+        if len(set(cells)) > 1:
+            columns.append(Column(title, cells))
+    for figure in _FIGURES:
+        columns.append(_figure_column(figure, rows, metric))
+    columns.append(Column("ran on", tuple(_placement(row) for row in rows), priority=4))
+    if any(row.status != "ok" for row in rows):
+        columns.append(Column("status", tuple(row.status for row in rows)))
+    return columns
+
+
+def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> Column:
+    found = [row.metrics[figure.metric] for row in rows]
+    known = [m.value for m in found if m.value is not None]
+    spec = METRICS[figure.metric]
+    factor, unit = scale_for(spec.unit, known)
+    named = metric if figure.metric == "accuracy" and metric else figure.title
+    title = f"{named} {unit}".strip()
+    cells = tuple(_cell(m, factor, figure) for m in found)
+    best = None
+    if len(set(known)) > 1 and spec.better != "neither":
+        pick = min if spec.better == "lower" else max
+        best = next(at for at, m in enumerate(found) if m.value == pick(known))
+    return Column(title, cells, figure.priority, numeric=True, best=best)
+
+
+def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:
+    if measurement.value is None:
+        return ABSENT
+    value = measurement.value / factor
+    shown = f"{value:.{figure.places}f}" if figure.places is not None else digits(value)
+    if measurement.is_estimate:
+        shown = f"≈{shown} est."
+    if figure.spread and measurement.low is not None and measurement.high is not None and measurement.value:
+        half = (measurement.high - measurement.low) / 2 / measurement.value
+        shown += f" ±{half:.1%}"
+    return shown
+
+
+def _placement(row: Row) -> str:
+    if row.placement is None:
+        return ABSENT
+    counts = " + ".join(
+        f"{name.removesuffix('ExecutionProvider')} {count}" for name, count in row.placement.nodes.items()
+    )
+    return counts or row.placement.provider
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Why a figure is absent, what failed and what to know, each said once with the cases it holds for."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        if row.failure is not None:
+            told.setdefault(f"{row.status}: {row.failure.reason}", []).append(_short(row))
+            continue
+        for figure in _FIGURES:
+            reason = row.metrics[figure.metric].reason
+            if reason is not None:
+                told.setdefault(f"{figure.title}: unavailable, {reason}", []).append(_short(row))
+        for warning in row.warnings:
+            told.setdefault(warning, []).append(_short(row))
+    ok = sum(row.status == "ok" for row in rows)
+    return [
+        sentence if len(where) >= ok > 1 else f"{sentence} ({', '.join(where)})" for sentence, where in told.items()
+    ]
+
+
+def _short(row: Row) -> str:
+    return f"{row.case.variant} {row.case.target}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,1 @@
+"""The conductor: suite to artifacts, to rounds of cases, to the store."""

@@ -1,0 +1,210 @@
+"""The main job: measure every case, round by round, and keep each result at once."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.errors import UserError
+from bench.machine.cores import share_out
+from bench.machine.cpu import usable_cores
+from bench.machine.environment import read_environment
+from bench.metrics import quality
+from bench.metrics.row import make_row
+from bench.record.case import Case
+from bench.record.codec import plain
+from bench.record.environment import Environment
+from bench.record.observation import Observation, Plan
+from bench.record.row import Row
+from bench.runner.events import Events
+from bench.runner.plan import Planned, Request, Subject, make_subjects, plan_run, settle
+from bench.runtimes.table import RUNTIMES
+from bench.sensors.sampler import Sampler
+from bench.store import journal, runs, tables
+from bench.store.manifest import Manifest, read_manifest, write_manifest
+from bench.worker.measure import measure
+from bench.worker.messages import Job
+
+Key = tuple[str, int]
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stands: its folder, manifest and rows in the suite's order."""
+
+    folder: str
+    manifest: Manifest
+    rows: tuple[Row, ...]
+
+
+def start(planned: Planned, results: Path, events: Events) -> RunResult:
+    """A new run. On Ctrl-C what is finished is kept and the manifest says `interrupted`.
+
+    Raises:
+        UserError: the folder cannot be written or a model cannot be used; nothing is left then.
+        KeyboardInterrupt: stopped before the first case was measured; nothing is left then either.
+    """
+    folder = runs.create(results, planned.suite.name)
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        try:
+            subjects = make_subjects(planned, Path(scratch), events)
+            manifest = _manifest(folder.name, planned, subjects)
+            write_manifest(folder, manifest)
+        except BaseException:
+            runs.remove(folder)
+            raise
+        return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+
+
+def resume(folder: Path, events: Events) -> RunResult:
+    """Go on with a stopped run: what is finished stays as it is, the rest is measured.
+
+    Raises:
+        UserError: the model, its data or the machine are not what they were.
+    """
+    manifest = read_manifest(folder)
+    if manifest.status == "complete":
+        return RunResult(folder=str(folder), manifest=manifest, rows=tuple(tables.read_cases(folder)))
+    _same_machine(manifest.environment, read_environment(), folder)
+    planned = plan_run(msgspec.convert(manifest.request, Request))
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        subjects = make_subjects(planned, Path(scratch), events)
+        now = {name: subject.entry.source_sha256 for name, subject in subjects.items()}
+        for model in manifest.models:
+            if now.get(model.name) != model.source_sha256:
+                raise UserError(
+                    f"the model {model.name!r} changed since the run began",
+                    where=model.given,
+                    remedy="start a new run, or put the old file back",
+                )
+        return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+
+
+class _Conductor:
+    """One run in progress."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, subjects: dict[str, Subject], scratch: Path, events: Events
+    ) -> None:
+        self.folder, self.manifest, self.subjects = folder, manifest, subjects
+        self.scratch, self.events = scratch, events
+        self.seen: dict[Key, Observation] = {(o.case.id, o.invocation): o for o in journal.read(folder)}
+
+    def carry_out(self) -> RunResult:
+        """Measure what is not on record yet, then write the tables."""
+        cases, plan = self.manifest.cases, self.manifest.plan
+        rounds = _rounds(cases, plan, self.subjects)
+        todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
+        self.events.begin(len(rounds), len(rounds) - len(todo))
+        harness = share_out(usable_cores(), max(case.threads for case in cases)).harness
+        try:
+            with Sampler(affinity=harness) as sampler:
+                for case, invocation in todo:
+                    self.events.case(case, invocation)
+                    found = self._observe(case, invocation, sampler)
+                    journal.append(self.folder, found)
+                    self.seen[case.id, invocation] = found
+                    self.events.done(self._row(case))
+        except KeyboardInterrupt:
+            return self._keep("interrupted")
+        except UserError:
+            # The disk refused: what is in the journal is whole, and the run can go on later.
+            with contextlib.suppress(UserError):
+                write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
+            raise
+        return self._keep("complete")
+
+    def _keep(self, status: Literal["interrupted", "complete"]) -> RunResult:
+        rows = [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
+        manifest = msgspec.structs.replace(self.manifest, status=status)
+        tables.write_cases(self.folder, manifest.run_id, rows)
+        tables.write_samples(self.folder, self.seen.values())
+        write_manifest(self.folder, manifest)
+        if status == "complete":
+            journal.drop(self.folder)
+        return RunResult(folder=str(self.folder), manifest=manifest, rows=tuple(rows))
+
+    def _observe(self, case: Case, invocation: int, sampler: Sampler) -> Observation:
+        plan, subject = self.manifest.plan, self.subjects[case.model]
+        artifact = subject.artifact(case)
+        if artifact is None or subject.bundle is None:
+            return subject.missing(case, invocation)
+        measures_model = RUNTIMES[case.runtime].measures_model
+        evaluate = plan.evaluate and invocation == 0 and measures_model
+        outputs = self.scratch / f"{case.id}.npz"
+        bundle = Path(subject.folder).resolve()
+        job = Job(
+            case=case,
+            artifact=artifact,
+            artifact_path=str(bundle / artifact.path),
+            inputs=str(bundle / subject.bundle.data.inputs),
+            outputs=str(outputs) if evaluate else None,
+            plan=plan,
+            cores=share_out(usable_cores(), case.threads).measuring,
+        )
+        found = measure(job, invocation, sampler, self.events.progress)
+        if not measures_model:
+            return msgspec.structs.replace(found, quality=quality.missing(f"{case.runtime} runs no model"))
+        if evaluate and found.status == "ok":
+            figures = quality.evaluate(outputs, bundle, subject.bundle)
+            outputs.unlink(missing_ok=True)
+            return msgspec.structs.replace(found, quality=figures)
+        return found
+
+    def _row(self, case: Case) -> Row:
+        plan, subject = self.manifest.plan, self.subjects[case.model]
+        return make_row(
+            case,
+            [self.seen[case.id, at] for at in range(plan.invocations) if (case.id, at) in self.seen],
+            artifact=subject.artifact(case),
+            dataset=subject.entry.dataset,
+            confidence=plan.confidence,
+            quality_floor=subject.entry.quality_floor,
+        )
+
+
+def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> list[tuple[Case, int]]:
+    """Rounds in which every case is invoked once, each in an order of its own, so that drift favours none.
+
+    A case without an artifact has nothing to repeat.
+    """
+    order = random.Random(plan.seed)
+    rounds = []
+    for invocation in range(plan.invocations):
+        there = [case for case in cases if invocation == 0 or subjects[case.model].artifact(case) is not None]
+        order.shuffle(there)
+        rounds += [(case, invocation) for case in there]
+    return rounds
+
+
+def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:
+    return Manifest(
+        run_id=run_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(sys.argv),
+        status="running",
+        suite=planned.suite.model_dump(mode="json"),
+        request=plain(planned.request),
+        plan=planned.plan,
+        cases=settle(planned.cases, subjects),
+        models=tuple(subject.entry for subject in subjects.values()),
+        environment=read_environment(),
+        notes=planned.notes,
+    )
+
+
+def _same_machine(then: Environment, now: Environment, folder: Path) -> None:
+    for field in ("cpu_model", "architecture", "cores_usable", "gpus", "kernel", "packages"):
+        if getattr(then, field) != getattr(now, field):
+            raise UserError(
+                f"this is not what the run began on: {field} was {getattr(then, field)}, is {getattr(now, field)}",
+                where=str(folder),
+                remedy="start a new run; figures of two machines do not belong in one table",
+            )

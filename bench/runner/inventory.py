@@ -1,0 +1,112 @@
+"""What there is to choose from, and why something cannot be used here. Lists of records of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.export.variants import VARIANTS
+from bench.load.table import SCENARIOS
+from bench.runtimes.table import RUNTIMES, unavailable
+from bench.sensors.sampler import Sampler
+from bench.store import runs as run_folders
+from bench.store.manifest import read_manifest
+from bench.suite.load import builtin_suites, load_suite
+from bench.zoo.card import load_card
+from bench.zoo.find import zoo_models
+
+Lines = list[dict[str, str]]
+
+
+def models(folders: Sequence[Path]) -> Lines:
+    """Zoo models with task, data and licence."""
+    lines = []
+    for name, folder in zoo_models(list(folders)).items():
+        card = load_card(folder)
+        lines.append(
+            {"model": name, "task": card.task, "data": card.dataset, "title": card.title, "folder": str(folder)}
+        )
+    return lines
+
+
+def variants() -> Lines:
+    """Variants with the formats they exist in and what they need."""
+    return [
+        {
+            "variant": name,
+            "formats": ", ".join(sorted(spec.formats)),
+            "about": spec.title,
+            "needs": ", ".join(spec.needs),
+        }
+        for name, spec in VARIANTS.items()
+    ]
+
+
+def runtimes() -> Lines:
+    """Every runtime and execution provider, and whether this machine has it."""
+    lines = []
+    for spec in RUNTIMES.values():
+        for provider, about in spec.providers.items():
+            target = f"{spec.name}-{provider}"
+            reason = unavailable(target)
+            lines.append(
+                {
+                    "runtime": target,
+                    "formats": ", ".join(sorted(spec.formats)),
+                    "what": f"{spec.title}: {about}",
+                    "here": "yes" if reason is None else f"no: {reason}",
+                }
+            )
+    return lines
+
+
+def scenarios() -> Lines:
+    """Load scenarios."""
+    return [{"scenario": spec.name, "about": spec.about} for spec in SCENARIOS.values()]
+
+
+def sensors() -> Lines:
+    """Sensors as the sampler process finds them on this machine."""
+    with Sampler() as sampler:
+        states = sampler.states()
+    return [
+        {
+            "sensor": state.sensor,
+            "source": state.source,
+            "period": f"{state.period_s * 1000:.0f} ms",
+            "quantities": ", ".join(f"{name} [{unit}]" for name, unit in state.quantities.items()),
+            "here": ("yes" if state.available else "no") + (f": {state.reason}" if state.reason else ""),
+        }
+        for state in states
+    ]
+
+
+def suites() -> Lines:
+    """The suites that ship with the package."""
+    return [
+        {"suite": name, "about": load_suite(name).about, "file": str(path)} for name, path in builtin_suites().items()
+    ]
+
+
+def runs(results: Path) -> Lines:
+    """Runs in the results folder, oldest first."""
+    lines = []
+    for folder in run_folders.list_runs(results):
+        try:
+            manifest = read_manifest(folder)
+        except UserError as error:
+            lines.append(
+                {"run": folder.name, "status": f"unreadable: {error.what}", "suite": "", "cases": "", "made": ""}
+            )
+            continue
+        lines.append(
+            {
+                "run": manifest.run_id,
+                "status": manifest.status,
+                "suite": str(manifest.suite.get("name", "")),
+                "cases": str(len(manifest.cases)),
+                "made": manifest.created,
+            }
+        )
+    return lines

@@ -1,0 +1,222 @@
+"""From what was asked to what will be done: sources, bundles and the ordered list of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.errors import UserError
+from bench.export.bundle import open_bundle
+from bench.export.cache import cache_dir
+from bench.export.errors import ExportError
+from bench.export.prepare import prepare
+from bench.export.variants import VARIANTS
+from bench.load.table import SCENARIOS
+from bench.record.artifact import Artifact, Bundle, Format
+from bench.record.case import Case
+from bench.record.codec import from_json
+from bench.record.observation import Failure, Observation, Plan
+from bench.runner.events import Events
+from bench.runtimes.table import RUNTIMES, targets, unavailable
+from bench.store.manifest import ModelEntry
+from bench.suite.expand import expand, only
+from bench.suite.load import load_suite
+from bench.suite.schema import Suite
+from bench.zoo.find import ModelSource, find
+
+BUNDLE_FILE = "bundle.json"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for; kept in the manifest, so that a run resumes with the same words.
+
+    `suite` is a suite's name, a suite file, or a bundle (folder or .zip), which is then measured with the
+    suite `quick`. Paths are absolute.
+    """
+
+    suite: str = "quick"
+    models: tuple[str, ...] = ()
+    model_folders: tuple[str, ...] = ()
+    data: str | None = None
+    only: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A model with its opened bundle, or with the reason why its export broke down."""
+
+    entry: ModelEntry
+    folder: str = ""
+    bundle: Bundle | None = None
+    failure: Failure | None = None
+
+    def artifact(self, case: Case) -> Artifact | None:
+        """The artifact that the case measures."""
+        if self.bundle is None:
+            return None
+        formats = RUNTIMES[case.runtime].formats
+        fits = (a for a in self.bundle.artifacts if a.variant == case.variant and a.format in formats)
+        return next(fits, None)
+
+    def missing(self, case: Case, invocation: int) -> Observation:
+        """What is on record for a case that has no artifact."""
+        if self.bundle is None:
+            return Observation(case=case, invocation=invocation, status="failed", failure=self.failure)
+        formats = RUNTIMES[case.runtime].formats
+        fits = (u.reason for u in self.bundle.unavailable if u.variant == case.variant and u.format in formats)
+        reason = next(fits, f"the bundle holds no {case.variant} for {case.runtime}")
+        return Observation(
+            case=case, invocation=invocation, status="unavailable", failure=Failure(reason=reason, phase="export")
+        )
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is settled before the first model is exported."""
+
+    request: Request
+    suite: Suite
+    plan: Plan
+    cases: tuple[Case, ...]
+    notes: tuple[str, ...]
+    sources: dict[str, ModelSource]
+    bundle: str | None
+
+
+def plan_run(request: Request) -> Planned:
+    """Validate the request and lay out its cases. Raises `UserError`; writes nothing, exports nothing."""
+    bundle = request.suite if _is_bundle(request.suite) else None
+    suite = load_suite("quick" if bundle else request.suite)
+    if request.seed is not None:
+        suite = suite.model_copy(update={"seed": request.seed})
+    sources: dict[str, ModelSource] = {}
+    models: dict[str, frozenset[str]] = {}
+    given: tuple[str, ...] = request.models
+    if bundle:
+        opened = _peek(Path(bundle))
+        given = (opened.model.name,)
+        models[opened.model.name] = frozenset(a.format for a in opened.artifacts)
+        suite = _narrowed(suite, opened)
+    else:
+        folders = [Path(folder) for folder in request.model_folders]
+        for name in given or tuple(dict.fromkeys(name for matrix in suite.matrix for name in matrix.models)):
+            source = find(name, folders)
+            if source.name in {known.name for known in sources.values()}:
+                raise UserError(
+                    f"two models are called {source.name!r}", where="--model", remedy="rename one of the files"
+                )
+            sources[name] = source
+            models[name] = frozenset(source.formats)
+    cases, notes = expand(
+        suite,
+        models=models,
+        variants={name: frozenset(spec.formats) for name, spec in VARIANTS.items()},
+        runtimes=targets(),
+        scenarios=list(SCENARIOS),
+        available=unavailable,
+        given_models=given,
+    )
+    named = [msgspec.structs.replace(case, model=sources[case.model].name) if sources else case for case in cases]
+    if not named:
+        raise UserError("the suite has no case for these models", where=suite.name, remedy="; ".join(notes) or None)
+    return Planned(
+        request=request,
+        suite=suite,
+        plan=suite.measure.plan(suite.seed),
+        cases=tuple(only(named, request.only)),
+        notes=tuple(notes),
+        sources={source.name: source for source in sources.values()},
+        bundle=bundle,
+    )
+
+
+def make_subjects(planned: Planned, scratch: Path, events: Events) -> dict[str, Subject]:
+    """Export what is missing; the bundle of each model by name. Raises `UserError`."""
+    if planned.bundle is not None:
+        folder, bundle = open_bundle(Path(planned.bundle), scratch)
+        return {bundle.model.name: _subject(planned.bundle, folder, bundle)}
+    subjects = {}
+    for name, source in planned.sources.items():
+        wanted = _wanted(planned.cases, name)
+        if not wanted:
+            continue
+        try:
+            folder = prepare(
+                source,
+                wanted,
+                data=Path(planned.request.data) if planned.request.data else None,
+                cache=cache_dir(),
+                seed=planned.suite.seed,
+                progress=events.stage,
+            )
+        except ExportError as error:
+            entry = ModelEntry(given=source.about, name=name, source_sha256=source.sha256, dataset="none")
+            failure = Failure(reason=f"export: {error.reason}", phase="export", tail=error.tail)
+            subjects[name] = Subject(entry, failure=failure)
+            continue
+        bundle = from_json((folder / BUNDLE_FILE).read_bytes(), Bundle)
+        subjects[name] = _subject(source.about, folder, bundle)
+    return subjects
+
+
+def settle(cases: Sequence[Case], subjects: dict[str, Subject]) -> tuple[Case, ...]:
+    """The cases as they can be measured: a file that is not fp32 is measured as its own `source`."""
+    settled: dict[str, Case] = {}
+    for case in cases:
+        as_given = msgspec.structs.replace(case, variant="source")
+        subject = subjects[case.model]
+        replaced = case.variant == "fp32" and subject.artifact(case) is None and subject.artifact(as_given) is not None
+        chosen = as_given if replaced else case
+        settled.setdefault(chosen.id, chosen)
+    return tuple(settled.values())
+
+
+def _subject(given: str, folder: Path, bundle: Bundle) -> Subject:
+    entry = ModelEntry(
+        given=given,
+        name=bundle.model.name,
+        source_sha256=bundle.model.source_sha256,
+        dataset=bundle.data.name,
+        metric=bundle.model.metric,
+        quality_floor=bundle.model.quality_floor,
+    )
+    return Subject(entry, str(folder), bundle)
+
+
+def _wanted(cases: Sequence[Case], model: str) -> list[tuple[str, Format]]:
+    """Variants and formats that the cases of a model need, each once, in order."""
+    pairs: dict[tuple[str, Format], None] = {}
+    for case in cases:
+        if case.model == model:
+            for fmt in VARIANTS[case.variant].formats:
+                if fmt in RUNTIMES[case.runtime].formats:
+                    pairs[case.variant, fmt] = None
+    return list(pairs)
+
+
+def _is_bundle(path: str) -> bool:
+    return path.endswith(".zip") or (Path(path) / BUNDLE_FILE).is_file()
+
+
+def _peek(path: Path) -> Bundle:
+    """The bundle's description, before its files are verified and unpacked."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        return open_bundle(path, Path(scratch))[1]
+
+
+def _narrowed(suite: Suite, bundle: Bundle) -> Suite:
+    """The suite with only the variants that the bundle holds."""
+    held = list(dict.fromkeys([a.variant for a in bundle.artifacts] + [u.variant for u in bundle.unavailable]))
+    kept = []
+    for matrix in suite.matrix:
+        variants = [name for name in held if name in matrix.variants or name not in _all_variants(suite)]
+        if variants:
+            kept.append(matrix.model_copy(update={"variants": variants}))
+    return suite.model_copy(update={"matrix": kept})
+
+
+def _all_variants(suite: Suite) -> set[str]:
+    return {name for matrix in suite.matrix for name in matrix.variants}

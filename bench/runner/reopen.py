@@ -1,0 +1,22 @@
+"""A kept run, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.runner.conduct import RunResult
+from bench.store import tables
+from bench.store.manifest import read_manifest
+
+
+def reopen(folder: Path) -> RunResult:
+    """The run in `folder`. Raises `UserError` where it cannot be read."""
+    manifest = read_manifest(folder)
+    if not (folder / tables.CASES).exists():
+        raise UserError(
+            "the run was killed before its tables were written",
+            where=str(folder),
+            remedy=f"`bench run --resume {manifest.run_id}` goes on and writes them",
+        )
+    return RunResult(folder=str(folder), manifest=manifest, rows=tuple(tables.read_cases(folder)))

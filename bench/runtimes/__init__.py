@@ -1,0 +1,1 @@
+"""Artifact to session. One file a runtime; `table.py` lists them."""

@@ -1,0 +1,137 @@
+"""ONNX Runtime, on every execution provider that it lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from bench.record.observation import Placement
+from bench.runtimes.base import Array, Opening, Request, SessionError
+from bench.runtimes.table import RUNTIMES
+
+_CPU = "CPUExecutionProvider"
+_LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_OPTIONS = ("graph_optimization", "arena", "spinning")
+# ONNX Runtime's own key: with it, get_provider_graph_assignment_info() tells which provider took which node.
+_RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+
+
+def unavailable(provider: str) -> str | None:
+    """Why the provider cannot be asked for here, or None."""
+    wanted = RUNTIMES["onnxruntime"].providers[provider]
+    if wanted in ort.get_available_providers():
+        return None
+    return f"this build of ONNX Runtime {ort.__version__} does not have {wanted}"
+
+
+class OrtSession:
+    """An `InferenceSession` with its placement read back."""
+
+    scope = "host-to-host: session.run() from arrays in the model's data type to arrays"
+
+    def __init__(self, opening: Opening) -> None:
+        self.wanted = RUNTIMES["onnxruntime"].providers[opening.provider]
+        reason = unavailable(opening.provider)
+        if reason:
+            raise SessionError(reason)
+        self._options = _session_options(opening)
+        providers = [self.wanted] if self.wanted == _CPU else [self.wanted, _CPU]
+        try:
+            self._session = ort.InferenceSession(str(opening.path), self._options, providers=providers)
+        except Exception as error:
+            raise SessionError(f"ONNX Runtime cannot load {Path(opening.path).name}: {_first_line(error)}") from error
+        by_name = {given.name for given in self._session.get_inputs()}
+        self._inputs = [spec.name for spec in opening.artifact.inputs]
+        self._outputs = [spec.name for spec in opening.artifact.outputs]
+        if set(self._inputs) != by_name:
+            raise SessionError(f"the file's inputs {sorted(by_name)} are not those of its specification {self._inputs}")
+
+        self.call = self._bound()
+
+    def prepare(self, feeds: Sequence[Array]) -> Request:
+        """See `Session.prepare`."""
+        return dict(zip(self._inputs, feeds, strict=True))
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        """See `Session.run`."""
+        outputs: list[Array] = self._session.run(self._outputs, self.prepare(feeds))
+        return outputs
+
+    def _bound(self) -> Callable[[Request], object]:
+        run, outputs = self._session.run, self._outputs
+
+        def call(named: Request) -> object:
+            return run(outputs, named)
+
+        return call
+
+    def placement(self) -> Placement:
+        """Nodes by provider, from the session's own assignment record.
+
+        Raises:
+            SessionError: the provider that was asked for took no node.
+        """
+        nodes: dict[str, int] = {}
+        for part in self._session.get_provider_graph_assignment_info():
+            nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
+        if not nodes.get(self.wanted):
+            held = ", ".join(f"{name} {count}" for name, count in nodes.items()) or "none recorded"
+            raise SessionError(f"{self.wanted} was asked for and took no node of the graph (nodes by provider: {held})")
+        return Placement(
+            provider=self.wanted,
+            nodes=nodes,
+            evidence="ONNX Runtime get_provider_graph_assignment_info()",
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """See `Session.facts`."""
+        return {
+            "runtime_version": ort.__version__,
+            "providers": self._session.get_providers(),
+            "intra_op_threads": self._options.intra_op_num_threads,
+            "inter_op_threads": self._options.inter_op_num_threads,
+            "graph_optimization": str(self._options.graph_optimization_level).rsplit(".", maxsplit=1)[-1],
+            "arena": self._options.enable_cpu_mem_arena,
+        }
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        del self.call, self._session
+
+
+def open_session(opening: Opening) -> OrtSession:
+    """See `bench.runtimes.table.open_session`."""
+    return OrtSession(opening)
+
+
+def _session_options(opening: Opening) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = opening.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
+    for key, value in opening.options.items():
+        if key == "graph_optimization" and value in _LEVELS:
+            options.graph_optimization_level = _LEVELS[str(value)]
+        elif key == "arena" and isinstance(value, bool):
+            options.enable_cpu_mem_arena = value
+        elif key == "spinning" and isinstance(value, bool):
+            options.add_session_config_entry("session.intra_op.allow_spinning", str(int(value)))
+        else:
+            raise SessionError(
+                f"onnxruntime has no option {key} = {value!r} (options: {', '.join(_OPTIONS)}; "
+                f"graph_optimization is one of {', '.join(_LEVELS)})"
+            )
+    return options
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,101 @@
+"""The table of runtimes: a line each, imported only when a case opens one."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from bench.runtimes.base import Opening, Session
+
+
+class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A runtime as pure data. `providers` maps the short name to what it is; `needs` is the module to have.
+
+    `measures_model` is False for a runtime that computes nothing, whose outputs have no quality.
+    """
+
+    name: str
+    title: str
+    module: str
+    formats: frozenset[str]
+    providers: dict[str, str]
+    needs: str
+    extra: str
+    measures_model: bool = True
+
+
+RUNTIMES: dict[str, RuntimeSpec] = {
+    spec.name: spec
+    for spec in (
+        RuntimeSpec(
+            name="onnxruntime",
+            title="ONNX Runtime",
+            module="bench.runtimes.onnxruntime",
+            formats=frozenset({"onnx"}),
+            providers={
+                "cpu": "CPUExecutionProvider",
+                "cuda": "CUDAExecutionProvider",
+                "tensorrt": "TensorrtExecutionProvider",
+                "openvino": "OpenVINOExecutionProvider",
+                "directml": "DmlExecutionProvider",
+                "coreml": "CoreMLExecutionProvider",
+                "xnnpack": "XnnpackExecutionProvider",
+                "rocm": "ROCMExecutionProvider",
+                "migraphx": "MIGraphXExecutionProvider",
+                "qnn": "QNNExecutionProvider",
+                "webgpu": "WebGpuExecutionProvider",
+            },
+            needs="onnxruntime",
+            extra="onnxruntime (or onnxruntime-gpu, onnxruntime-openvino, onnxruntime-directml)",
+        ),
+        RuntimeSpec(
+            name="litert",
+            title="LiteRT",
+            module="bench.runtimes.litert",
+            formats=frozenset({"tflite"}),
+            providers={
+                "xnnpack": "Interpreter with the XNNPACK delegate",
+                "builtin": "Interpreter with built-in kernels, no delegate",
+                "compiled-cpu": "CompiledModel on CPU",
+                "compiled-gpu": "CompiledModel on GPU",
+            },
+            needs="ai_edge_litert",
+            extra="ai-edge-litert",
+        ),
+        RuntimeSpec(
+            name="null",
+            title="Null (does nothing: measures the harness)",
+            module="bench.runtimes.null",
+            formats=frozenset({"onnx", "tflite"}),
+            providers={"none": "returns at once"},
+            needs="numpy",
+            extra="numpy",
+            measures_model=False,
+        ),
+    )
+}
+
+
+def targets() -> dict[str, frozenset[str]]:
+    """Formats that each `runtime-provider` reads."""
+    return {f"{spec.name}-{provider}": spec.formats for spec in RUNTIMES.values() for provider in spec.providers}
+
+
+def unavailable(target: str) -> str | None:
+    """Why `runtime-provider` cannot run on this machine; None where it can, as far as can be told without a model."""
+    name, _, provider = target.partition("-")
+    spec = RUNTIMES[name]
+    if importlib.util.find_spec(spec.needs) is None:
+        return f"{spec.title} is not installed (pip install {spec.extra.split(' ')[0]})"
+    reason: str | None = importlib.import_module(spec.module).unavailable(provider)
+    return reason
+
+
+def open_session(runtime: str, opening: Opening) -> Session:
+    """A session of the runtime. Raises `SessionError` where the runtime refuses the artifact."""
+    session: Session = importlib.import_module(RUNTIMES[runtime].module).open_session(opening)
+    return session

@@ -1,0 +1,75 @@
+"""What a run is: enough to read it years later, and to go on with it after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench.errors import UserError
+from bench.record.case import Case
+from bench.record.codec import from_json, json_bytes
+from bench.record.environment import Environment
+from bench.record.observation import Plan
+from bench.store.atomic import write_bytes
+
+SCHEMA = 1
+NAME = "manifest.json"
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the run: how it was given, which content it had, and what it is evaluated on."""
+
+    given: str
+    name: str
+    source_sha256: str
+    dataset: str
+    metric: str | None = None
+    quality_floor: float | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of `manifest.json`. `request` repeats what the command was asked for, so that a run resumes."""
+
+    run_id: str
+    created: str
+    command: tuple[str, ...]
+    status: Literal["running", "interrupted", "complete"]
+    suite: dict[str, Any]
+    request: dict[str, Any]
+    plan: Plan
+    cases: tuple[Case, ...]
+    models: tuple[ModelEntry, ...]
+    environment: Environment
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest in its place, whole."""
+    write_bytes(folder / NAME, json_bytes(manifest))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a run folder. Raises `UserError` where it is missing, damaged or too new."""
+    path = folder / NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"not a run folder: {error.strerror}", where=str(path), remedy="see `bench list runs`"
+        ) from error
+    try:
+        schema = msgspec.json.decode(content, type=dict).get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UserError(
+                f"the run was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
+                where=str(path),
+                remedy="update counterpoise",
+            )
+        return from_json(content, Manifest)
+    except msgspec.DecodeError as error:
+        raise UserError(
+            f"the manifest is damaged: {error}", where=str(path), remedy="restore it, or run again"
+        ) from error

@@ -1,0 +1,184 @@
+"""Rows and raw samples as Parquet, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+from polars.exceptions import PolarsError
+
+from bench.errors import UserError
+from bench.record.artifact import Artifact
+from bench.record.case import Case
+from bench.record.codec import plain
+from bench.record.measurement import Measurement
+from bench.record.metric import METRICS
+from bench.record.observation import Failure, Observation, Placement, Reading
+from bench.record.row import Row
+from bench.store.atomic import write_with
+
+CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.parquet"
+
+_MEASUREMENT = pl.Struct(
+    {
+        "value": pl.Float64,
+        "unit": pl.String,
+        "n": pl.Int64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "confidence": pl.Float64,
+        "how": pl.String,
+    }
+)
+# Records of which only a part is asked for in queries are kept whole, as JSON text.
+_JSON: dict[str, Any] = {
+    "options": dict[str, Any],
+    "artifact": Artifact | None,
+    "placement": Placement | None,
+    "failure": Failure | None,
+    "facts": dict[str, Any],
+}
+_CASE_SCHEMA: dict[str, Any] = {
+    "run_id": pl.String,
+    "case_id": pl.String,
+    "name": pl.String,
+    "model": pl.String,
+    "variant": pl.String,
+    "runtime": pl.String,
+    "provider": pl.String,
+    "threads": pl.Int64,
+    "batch": pl.Int64,
+    "scenario": pl.String,
+    "status": pl.String,
+    "dataset": pl.String,
+    "invocations": pl.Int64,
+    "warnings": pl.List(pl.String),
+    "schema": pl.Int64,
+    **dict.fromkeys(_JSON, pl.String),
+    **dict.fromkeys(METRICS, _MEASUREMENT),
+}
+_CASE_FIELDS = ("model", "variant", "runtime", "provider", "threads", "batch", "scenario")
+
+
+def write_cases(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
+    """`cases.parquet`: a row a case; each figure is a struct of value, unit, n, low, high, confidence and how."""
+    records = [_record(run_id, row) for row in rows]
+    _write(folder / CASES, pl.DataFrame(records, schema=_CASE_SCHEMA))
+
+
+def read_cases(folder: Path) -> list[Row]:
+    """The rows of `cases.parquet`. Raises `UserError` where it is missing or damaged."""
+    return [_row(record) for record in _read(folder / CASES).to_dicts()]
+
+
+def write_samples(folder: Path, observations: Iterable[Observation]) -> None:
+    """`latencies.parquet` (every raw sample) and `telemetry.parquet` (every sensor reading)."""
+    latencies = [_LATENCY_NONE]
+    telemetry = [_TELEMETRY_NONE]
+    for seen in observations:
+        latencies.append(_latencies(seen))
+        telemetry.append(_telemetry(seen))
+    _write(folder / LATENCIES, pl.concat(latencies))
+    _write(folder / TELEMETRY, pl.concat(telemetry))
+
+
+_LATENCY_NONE = pl.DataFrame(
+    schema={
+        "case_id": pl.String,
+        "invocation": pl.Int64,
+        "block": pl.Int64,
+        "start_ns": pl.Int64,
+        "latency_ns": pl.Int64,
+    }
+)
+_TELEMETRY_NONE = pl.DataFrame(
+    schema={
+        "case_id": pl.String,
+        "invocation": pl.Int64,
+        "edge": pl.String,
+        "t_ns": pl.Int64,
+        "sensor": pl.String,
+        "device": pl.String,
+        "quantity": pl.String,
+        "value": pl.Float64,
+        "unit": pl.String,
+    }
+)
+
+
+def _latencies(seen: Observation) -> pl.DataFrame:
+    if seen.samples is None:
+        return _LATENCY_NONE
+    samples = seen.samples
+    frame = pl.DataFrame({"block": samples.block, "start_ns": samples.start_ns, "latency_ns": samples.latency_ns})
+    keys = (pl.lit(seen.case.id).alias("case_id"), pl.lit(seen.invocation, pl.Int64).alias("invocation"))
+    return frame.select(*keys, "block", "start_ns", "latency_ns")
+
+
+def _telemetry(seen: Observation) -> pl.DataFrame:
+    if seen.telemetry is None:
+        return _TELEMETRY_NONE
+    units = {(state.sensor, name): unit for state in seen.telemetry.sensors for name, unit in state.quantities.items()}
+
+    def line(reading: Reading, edge: str | None) -> tuple[Any, ...]:
+        unit = units.get((reading.sensor, reading.quantity))
+        told = (reading.t_ns, reading.sensor, reading.device, reading.quantity, reading.value, unit)
+        return (seen.case.id, seen.invocation, edge, *told)
+
+    lines = [line(reading, None) for reading in seen.telemetry.readings]
+    lines += [line(reading, edge) for edge, taken in seen.telemetry.snapshots.items() for reading in taken]
+    return pl.DataFrame(lines, schema=_TELEMETRY_NONE.schema, orient="row")
+
+
+def _record(run_id: str, row: Row) -> dict[str, Any]:
+    case = {name: getattr(row.case, name) for name in _CASE_FIELDS}
+    kept = {name: msgspec.json.encode(plain(getattr(row, name))).decode() for name in _JSON if name != "options"}
+    absent = {name: Measurement.unavailable(metric.unit, "not part of this row") for name, metric in METRICS.items()}
+    return {
+        "run_id": run_id,
+        "case_id": row.case.id,
+        "name": row.case.name,
+        **case,
+        "status": row.status,
+        "dataset": row.dataset,
+        "invocations": row.invocations,
+        "warnings": list(row.warnings),
+        "schema": row.schema,
+        "options": msgspec.json.encode(row.case.options).decode(),
+        **kept,
+        **{name: plain(figure) for name, figure in (absent | row.metrics).items()},
+    }
+
+
+def _row(record: dict[str, Any]) -> Row:
+    parsed: dict[str, Any] = {name: msgspec.json.decode(record[name], type=kind) for name, kind in _JSON.items()}
+    metrics = {name: Measurement(**record[name]) for name in METRICS if record.get(name) is not None}
+    case = Case(**{name: record[name] for name in _CASE_FIELDS}, options=parsed.pop("options"))
+    return Row(
+        case=case,
+        status=record["status"],
+        dataset=record["dataset"],
+        metrics=metrics,
+        warnings=tuple(record["warnings"]),
+        invocations=record["invocations"],
+        schema=record["schema"],
+        **parsed,
+    )
+
+
+def _write(path: Path, frame: pl.DataFrame) -> None:
+    write_with(path, lambda part: frame.write_parquet(part, compression="zstd"))
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (PolarsError, OSError) as error:
+        raise UserError(
+            f"cannot read the table: {str(error).splitlines()[0]}",
+            where=str(path),
+            remedy="run again, or restore the file",
+        ) from error

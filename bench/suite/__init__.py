@@ -1,0 +1,1 @@
+"""What to run: a suite file becomes an ordered list of cases."""

@@ -1,0 +1,77 @@
+"""What a suite file may say. Validated by pydantic; the JSON Schema is `Suite.model_json_schema()`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from bench.record.observation import Plan
+
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Matrix(_Strict):
+    """Every combination of these lists is a case; combinations whose formats do not meet are left out."""
+
+    models: list[str] = Field(default=[], description="zoo names or paths; empty: the models given on the command line")
+    variants: Names = Field(description="see `bench list variants`")
+    runtimes: Names = Field(description="runtime-provider, such as onnxruntime-cpu; see `bench list runtimes`")
+    if_available: list[str] = Field(
+        default=[], description="runtimes that become cases only where this machine has them"
+    )
+    threads: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
+    batch: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
+    scenarios: Names = ["single-stream"]
+    options: dict[str, str | int | float | bool] = Field(
+        default={}, description="options of the runtime or the scenario"
+    )
+
+
+class Measure(_Strict):
+    """How long and how closely to measure; see `bench.record.observation.Plan`. Seconds."""
+
+    warmup_min_s: float = Field(default=0.2, ge=0)
+    warmup_max_s: PositiveFloat = 3.0
+    min_s: PositiveFloat = 2.0
+    max_s: PositiveFloat = 6.0
+    min_samples: PositiveInt = 662
+    precision: float = Field(default=0.01, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    block_s: PositiveFloat = 0.1
+    timeout_s: PositiveFloat = 120.0
+    memory_limit_mb: PositiveInt | None = None
+    invocations: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Measure:
+        if self.warmup_min_s > self.warmup_max_s:
+            raise ValueError(f"warmup_min_s ({self.warmup_min_s}) is over warmup_max_s ({self.warmup_max_s})")
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s ({self.min_s}) is over max_s ({self.max_s})")
+        if self.timeout_s <= self.warmup_max_s + self.max_s:
+            raise ValueError(
+                f"timeout_s ({self.timeout_s}) leaves no room for warmup_max_s + max_s "
+                f"({self.warmup_max_s + self.max_s})"
+            )
+        return self
+
+    def plan(self, seed: int) -> Plan:
+        """The plan that the worker follows."""
+        fields = self.model_dump(exclude={"memory_limit_mb"})
+        limit = None if self.memory_limit_mb is None else self.memory_limit_mb * 2**20
+        return Plan(**fields, memory_limit_bytes=limit, seed=seed)
+
+
+class Suite(_Strict):
+    """A suite file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    about: str = ""
+    seed: int = 0
+    measure: Measure = Measure()
+    matrix: Annotated[list[Matrix], Field(min_length=1)]

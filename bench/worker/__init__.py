@@ -1,0 +1,1 @@
+"""One case, one fresh process."""

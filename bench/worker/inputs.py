@@ -1,0 +1,84 @@
+"""The inputs that a case is fed with: a pool larger than the last-level cache, and the evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.machine.cpu import last_level_cache
+from bench.record.artifact import Artifact
+from bench.runtimes.base import Array, declared_shape, quantise
+
+POOL_SHARE = 1.25
+"""Pool over cache size: a pool that does not fit cannot be served from the cache."""
+POOL_LIMIT = 512 * 2**20
+_MOST_BUFFERS = 1_000_000
+
+
+def read_inputs(path: Path) -> list[Array]:
+    """The arrays "0", "1", … of an npz, axis 0 the examples. Never unpickles."""
+    with np.load(path, allow_pickle=False) as archive:
+        return [archive[str(position)] for position in range(len(archive.files))]
+
+
+def shapes(artifact: Artifact, examples: Sequence[Array], batch: int) -> list[tuple[int, ...]]:
+    """Concrete input shapes: the declared ones, free axes as the examples have them."""
+    concrete = []
+    for spec, values in zip(artifact.inputs, examples, strict=True):
+        shape = declared_shape(spec, batch)
+        given = values.shape[1:]
+        free = [axis is None for axis in spec.shape[1:]]
+        rest = tuple(
+            int(given[at]) if at < len(given) and is_free else axis
+            for at, (axis, is_free) in enumerate(zip(shape[1:], free, strict=True))
+        )
+        concrete.append((*shape[:1], *rest))
+    return concrete
+
+
+def batches(artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]]) -> Iterator[list[Array]]:
+    """The examples in order, as feeds in the model's data types; the last batch is filled by repeating.
+
+    An input without a batch axis (a scalar, say) takes one example as it is.
+    """
+    total = len(examples[0])
+    size = next((shape[0] for shape in wanted if shape), 1)
+    for start in range(0, total, size):
+        rows = np.arange(start, start + size) % total
+        yield [
+            quantise(values[rows].reshape(shape) if shape else values[start].reshape(()), spec)
+            for spec, values, shape in zip(artifact.inputs, examples, wanted, strict=True)
+        ]
+
+
+class Pool:
+    """Input buffers, one beside the other, together larger than the last-level cache where that is possible.
+
+    The examples fill it in turn. One block of memory an input keeps the harness's own memory the same
+    for every data type: a Python object for each buffer would weigh more than small inputs do.
+    """
+
+    def __init__(self, artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]]) -> None:
+        distinct = list(batches(artifact, examples, wanted))
+        one = sum(array.nbytes for array in distinct[0])
+        cache, source = last_level_cache()
+        aim = min(int(cache * POOL_SHARE), POOL_LIMIT)
+        self.count = max(1, min(max(len(distinct), -(-aim // one)), max(len(distinct), _MOST_BUFFERS)))
+        self._blocks = []
+        for position in range(len(distinct[0])):
+            block = np.empty((self.count, *distinct[0][position].shape), distinct[0][position].dtype)
+            for at in range(self.count):
+                block[at] = distinct[at % len(distinct)][position]
+            self._blocks.append(block)
+        size = self.count * one
+        verdict = "larger" if size > cache else "not larger"
+        self.about = (
+            f"{self.count:,} buffers of {len(distinct):,} distinct inputs, {size / 2**20:.1f} MiB, "
+            f"{verdict} than the last-level cache of {cache / 2**20:.0f} MiB ({source})"
+        )
+
+    def __getitem__(self, position: int) -> list[Array]:
+        """Views of the buffers at `position`, one an input; no byte of them is read."""
+        return [block[position] for block in self._blocks]

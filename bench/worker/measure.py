@@ -1,0 +1,95 @@
+"""The parent's side of one invocation: start the child, keep its time, take what comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from bench import wire
+from bench.process import ChildProcess, describe_exit
+from bench.record.codec import pack, unpack
+from bench.record.observation import Failure, Observation, Telemetry
+from bench.worker.messages import Edge, Finished, FromChild, Go, Job, Progress, Refused
+
+OnProgress = Callable[[str, int, float], None]
+"""Called with phase, samples so far and running median (s)."""
+
+
+class Watcher(Protocol):
+    """What the parent needs of a sampler."""
+
+    def watch(self, pid: int) -> None:
+        """Start sampling this process; returns when sampling has started."""
+
+    def snapshot(self, edge: str) -> None:
+        """Read every sensor once; returns when that is done."""
+
+    def finish(self) -> Telemetry:
+        """Stop sampling and give what was read."""
+
+
+def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress | None = None) -> Observation:
+    """Run one invocation of a case in a fresh process. Never raises for what the child does."""
+    with ChildProcess("bench.worker.child", environment=_threads(job)) as child:
+        watcher.watch(child.pid)
+        try:
+            answer = _converse(child, job, watcher, on_progress)
+        finally:
+            telemetry = watcher.finish()
+        if isinstance(answer, Finished):
+            return Observation(
+                case=job.case,
+                invocation=invocation,
+                status="ok",
+                placement=answer.placement,
+                phases=answer.phases,
+                warmup=answer.warmup,
+                samples=answer.samples,
+                telemetry=telemetry,
+                load_ns=answer.load_ns,
+                first_ns=answer.first_ns,
+                facts=answer.facts,
+            )
+        return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
+
+
+def _converse(child: ChildProcess, job: Job, watcher: Watcher, on_progress: OnProgress | None) -> Finished | Failure:
+    child.send(pack(job))
+    phase = "start"
+    deadline = time.monotonic() + job.plan.timeout_s
+    while True:
+        try:
+            frame = child.receive(deadline - time.monotonic())
+            message: FromChild | None = None if frame is None else unpack(frame, FromChild)  # type: ignore[arg-type]
+        except TimeoutError:
+            child.kill()
+            reason = f"no answer within {job.plan.timeout_s:g} s (timeout_s); the process was ended"
+            return Failure(reason=reason, phase=phase, signal="SIGKILL", tail=child.tail())
+        except (wire.WireError, msgspec.DecodeError) as error:
+            child.kill()
+            return Failure(reason=f"the process sent something unreadable: {error}", phase=phase, tail=child.tail())
+        match message:
+            case None:
+                code, name = child.end()
+                reason = describe_exit(code, name, f"the phase after {phase}" if phase != "start" else "its start")
+                return Failure(reason=reason, phase=phase, exit_code=code, signal=name, tail=child.tail())
+            case Edge(name=name):
+                phase = name
+                watcher.snapshot(name)
+                child.send(pack(Go()))
+            case Progress():
+                if on_progress is not None:
+                    on_progress(message.phase, message.samples, message.median_s)
+            case Refused():
+                return Failure(reason=message.reason, phase=message.phase, tail=child.tail())
+            case Finished():
+                return message
+
+
+def _threads(job: Job) -> dict[str, str]:
+    """Thread pools that a runtime makes on import, held to the case's number."""
+    count = str(job.case.threads)
+    return {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": count}

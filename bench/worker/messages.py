@@ -1,0 +1,72 @@
+"""What parent and child say to each other. `VERSION` goes up with every change of shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bench.record.artifact import Artifact
+from bench.record.case import Case
+from bench.record.observation import Phase, Placement, Plan, Samples, Warmup
+
+VERSION = 1
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Parent to child: what to measure. Paths are absolute.
+
+    `outputs` is where the child writes the model's outputs (npz, keys "0", "1", …) on all of `inputs`, or
+    None where no evaluation is asked for. `cores` pins the process; None leaves it free.
+    """
+
+    case: Case
+    artifact: Artifact
+    artifact_path: str
+    inputs: str
+    outputs: str | None
+    plan: Plan
+    cores: list[int] | None
+    version: int = VERSION
+
+
+class Go(msgspec.Struct, frozen=True, tag=True):
+    """Parent to child: carry on after an edge."""
+
+
+class Edge(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: a phase ends here; the child waits for `Go` while the sampler takes a snapshot."""
+
+    name: str
+    t_ns: int
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent, between two blocks: samples so far and the last block's median (s)."""
+
+    phase: str
+    samples: int
+    median_s: float
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Child to parent: the invocation is done."""
+
+    placement: Placement
+    phases: tuple[Phase, ...]
+    warmup: Warmup
+    samples: Samples
+    load_ns: int
+    first_ns: int
+    facts: dict[str, Any]
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Child to parent: the case cannot be measured, in a sentence."""
+
+    reason: str
+    phase: str
+
+
+FromParent = Job | Go
+FromChild = Edge | Progress | Finished | Refused
