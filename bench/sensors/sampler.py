@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import queue
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from bench import wire
 from bench.errors import UserError, unknown
+from bench.process import ChildProcess
 from bench.record.codec import pack, unpack
 from bench.record.observation import Reading, SensorState, Telemetry
 from bench.sensors.messages import (
@@ -46,7 +39,7 @@ T = TypeVar("T", Started, Taken, Live, Finished)
 MAX_READINGS = 200_000
 STARTS = 2
 """A sampler that could not be started so often in a row is given up: each try may cost its time-out."""
-_TAIL = 2000
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class _Gone(Exception):
@@ -105,9 +98,7 @@ class Sampler:
         self._start_timeout_s = start_timeout_s
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
-        self._errors: IO[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._number = 0
         self._states: tuple[SensorState, ...] = ()
         self._snapshots: dict[str, tuple[Reading, ...]] = {}
@@ -206,29 +197,10 @@ class Sampler:
         self._stop()
         self._failed_starts += 1
         self._number = 0
-        self._replies = queue.SimpleQueue()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        # -P keeps a psutil.py in the user's folder from being taken for the real one.
-        command = [sys.executable, "-P", "-m", "bench.sensors.sampler_process"]
-        apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if sys.platform == "win32"
-            # Out of the terminal's foreground group: Ctrl-C is the parent's to handle.
-            else {"process_group": 0}
-        )
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=_environment(),
-                **apart,
-            )
+            self._process = ChildProcess("bench.sensors.sampler_process", environment=_ONE_THREAD)
         except OSError as error:
             raise _Gone(f"the sampler process could not be started: {error}") from error
-        assert self._process.stdout is not None
-        threading.Thread(target=_listen, args=(self._process.stdout, self._replies), daemon=True).start()
         self._send(pack(self._setup))
         reply = self._await(0, self._start_timeout_s)
         if isinstance(reply, Refused):
@@ -247,20 +219,21 @@ class Sampler:
         return reply
 
     def _send(self, frame: bytes) -> None:
-        if self._process is None or self._process.stdin is None:
+        if self._process is None:
             raise _Gone("the sampler is not running")
-        try:
-            wire.send(self._process.stdin, frame)
-        except (OSError, ValueError) as error:
-            raise _Gone(self._end()) from error
+        self._process.send(frame)
 
     def _await(self, number: int, timeout_s: float) -> Ready | Started | Taken | Live | Finished | Refused:
+        assert self._process is not None
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                reply = self._replies.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
+                frame = self._process.receive(deadline - time.monotonic())
+                reply = None if frame is None else unpack(frame, Reply)
+            except TimeoutError:
                 raise _Gone(f"the sampler did not answer within {timeout_s:g} s") from None
+            except (wire.WireError, msgspec.MsgspecError) as error:
+                raise _Gone(f"the sampler sent something unreadable: {error}") from error
             if reply is None:
                 raise _Gone(self._end())
             if reply.number == number:
@@ -269,19 +242,9 @@ class Sampler:
     def _end(self) -> str:
         """How the sampler process ended, with the last of what it printed."""
         assert self._process is not None
-        try:
-            code = self._process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            return "the sampler closed its output"
-        how = f"exit code {code}"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                how = f"signal {signal.Signals(-code).name}"
-        tail = ""
-        if self._errors is not None:
-            size = self._errors.seek(0, os.SEEK_END)
-            self._errors.seek(max(0, size - _TAIL))
-            tail = self._errors.read().decode("utf-8", "replace").strip()
+        code, name = self._process.end(grace_s=1.0)
+        tail = self._process.tail()
+        how = f"signal {name}" if name else f"exit code {code}"
         return f"the sampler process ended by {how}" + (f": {tail.splitlines()[-1]}" if tail else "")
 
     def _fail(self, error: Exception) -> None:
@@ -301,44 +264,6 @@ class Sampler:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            assert process.stdin is not None
-            with contextlib.suppress(OSError):
-                process.stdin.close()
             # After trouble there is nothing to wait for.
-            patience = 0.0 if self._trouble is not None else self._timeout_s
-            try:
-                process.wait(timeout=patience)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=5.0)
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
-
-
-def _environment() -> dict[str, str]:
-    """The parent's environment, with this very package in reach and no thread pools of NumPy's."""
-    here = str(Path(__file__).resolve().parents[2])
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
-
-
-def _listen(stream: IO[bytes], replies: queue.SimpleQueue[Reply | None]) -> None:
-    """Turn frames into replies until the stream ends; closes it."""
-    with stream:
-        while True:
-            try:
-                frame = wire.receive(stream)
-                reply = None if frame is None else unpack(frame, Reply)
-            except (wire.WireError, OSError, ValueError, msgspec.MsgspecError):
-                reply = None
-            replies.put(reply)
-            if reply is None:
-                return
+            process.end(grace_s=0.0 if self._trouble is not None else self._timeout_s)
+            process.close()
