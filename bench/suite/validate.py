@@ -43,7 +43,9 @@ def validate(content: dict[str, Any], model: type[M], *, where: str) -> M:
 
 
 def _first_fault(error: ValidationError, model: type[BaseModel], where: str) -> UserError:
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    # A misspelt key is both unknown and missing: the unknown one is what the user wrote.
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     place: tuple[int | str, ...] = tuple(fault["loc"])
     key = _dotted(place)
     if fault["type"] == "extra_forbidden":

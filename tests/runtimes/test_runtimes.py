@@ -1,0 +1,176 @@
+"""Every runtime opens a real artifact, answers as the source model does, and proves where it ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.record.artifact import Artifact, Bundle, TensorSpec
+from bench.runtimes.base import Opening, SessionError, declared_shape, dequantise, quantise
+from bench.runtimes.litert import _delegated_operators
+from bench.runtimes.table import RUNTIMES, open_session, targets, unavailable
+
+HERE = [target for target in targets() if target.startswith(("onnxruntime", "litert")) and unavailable(target) is None]
+
+
+def artifact_for(bundle: Bundle, runtime: str, variant: str) -> Artifact:
+    return next(a for a in bundle.artifacts if a.variant == variant and a.format in RUNTIMES[runtime].formats)
+
+
+def opening_for(
+    digits_bundle: tuple[Path, Bundle], target: str, variant: str, batch: int = 1, **more: object
+) -> tuple[str, Opening]:
+    folder, bundle = digits_bundle
+    runtime, _, provider = target.partition("-")
+    artifact = artifact_for(bundle, runtime, variant)
+    fields = {
+        "path": folder / artifact.path,
+        "artifact": artifact,
+        "provider": provider,
+        "threads": 1,
+        "shapes": [declared_shape(spec, batch) for spec in artifact.inputs],
+        **more,
+    }
+    return runtime, Opening(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_fp32_answers_as_the_source_model_does(digits_bundle: tuple[Path, Bundle], target: str, batch: int) -> None:
+    folder, bundle = digits_bundle
+    runtime, opening = opening_for(digits_bundle, target, "fp32", batch)
+    with np.load(folder / bundle.data.inputs) as inputs, np.load(folder / str(bundle.data.reference)) as reference:
+        x, expected = inputs["0"][:batch], reference["0"][:batch]
+    session = open_session(runtime, opening)
+    (found,) = session.run([x])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    (again,) = session.run([np.zeros_like(x)])
+    assert np.abs(again - found).max() > 0.01, "another input gives another answer"
+    session.close()
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_the_provider_that_holds_the_graph_is_read_back(digits_bundle: tuple[Path, Bundle], target: str) -> None:
+    runtime, opening = opening_for(digits_bundle, target, "int8")
+    session = open_session(runtime, opening)
+    placement = session.placement()
+    assert placement.evidence
+    assert placement.provider
+    if target == "litert-xnnpack":
+        assert placement.nodes["XNNPACK"] > 0
+    if target == "litert-builtin":
+        assert set(placement.nodes) == {"builtin"}
+    if target == "onnxruntime-cpu":
+        assert set(placement.nodes) == {"CPUExecutionProvider"}
+    assert session.facts()["intra_op_threads"] == 1
+    session.close()
+
+
+def test_a_provider_that_this_build_lacks_fails_with_that_reason(digits_bundle: tuple[Path, Bundle]) -> None:
+    if unavailable("onnxruntime-cuda") is None:
+        pytest.skip("this build of ONNX Runtime has CUDA")
+    runtime, opening = opening_for(digits_bundle, "onnxruntime-cuda", "fp32")
+    with pytest.raises(SessionError, match="does not have CUDAExecutionProvider"):
+        open_session(runtime, opening)
+
+
+def test_a_provider_that_takes_no_node_fails_the_case(
+    digits_bundle: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure's provider is listed by every build and takes no node of an ordinary graph: a real silent fallback."""
+    import onnxruntime as ort
+
+    if "AzureExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has no provider that takes nothing")
+    monkeypatch.setitem(RUNTIMES["onnxruntime"].providers, "azure", "AzureExecutionProvider")
+    runtime, opening = opening_for(digits_bundle, "onnxruntime-azure", "fp32")
+    session = open_session(runtime, opening)
+    with pytest.raises(SessionError, match="asked for and took no node.*CPUExecutionProvider"):
+        session.placement()
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_a_file_that_is_no_model_is_refused_in_one_line(
+    digits_bundle: tuple[Path, Bundle], target: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.bin"
+    path.write_bytes(b"not a model at all")
+    runtime, opening = opening_for(digits_bundle, target, "fp32", path=path)
+    with pytest.raises(SessionError, match=r"broken\.bin|refused the model"):
+        open_session(runtime, opening)
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_an_option_that_a_runtime_does_not_know_is_refused(digits_bundle: tuple[Path, Bundle], target: str) -> None:
+    runtime, opening = opening_for(digits_bundle, target, "fp32", options={"warp": 9})
+    with pytest.raises(SessionError, match="has no option warp"):
+        open_session(runtime, opening)
+
+
+def test_graph_optimisation_is_set_and_told(digits_bundle: tuple[Path, Bundle]) -> None:
+    nodes = {}
+    for level in ("none", "all"):
+        runtime, opening = opening_for(digits_bundle, "onnxruntime-cpu", "fp32", options={"graph_optimization": level})
+        session = open_session(runtime, opening)
+        nodes[level] = session.placement().nodes["CPUExecutionProvider"]
+        assert session.facts()["graph_optimization"]
+    assert nodes["all"] <= nodes["none"]
+
+
+def test_a_fixed_batch_refuses_another_one() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=(1, 4))
+    assert declared_shape(spec, 1) == (1, 4)
+    with pytest.raises(SessionError, match="fixed batch of 1; batch 8"):
+        declared_shape(spec, 8)
+
+
+def test_free_axes_other_than_the_batch_are_one() -> None:
+    assert declared_shape(TensorSpec(name="x", dtype="float32", shape=(None, None, 3)), 5) == (5, 1, 3)
+    assert declared_shape(TensorSpec(name="rate", dtype="int64", shape=()), 5) == ()
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=1, max_size=50),
+    st.floats(0.001, 2),
+    st.integers(-128, 127),
+)
+def test_a_quantised_value_comes_back_within_half_a_step_or_saturates(
+    values: list[float], scale: float, zero_point: int
+) -> None:
+    spec = TensorSpec(name="x", dtype="int8", shape=(None,), scale=scale, zero_point=zero_point)
+    real = np.array(values, dtype=np.float64)
+    stored = quantise(real, spec)
+    assert stored.dtype == np.int8
+    low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
+    back = dequantise(stored, spec)
+    np.testing.assert_allclose(back, np.clip(real, low, high), atol=scale * 0.5001 + 1e-4)
+
+
+def test_a_float_tensor_is_only_converted() -> None:
+    spec = TensorSpec(name="x", dtype="float16", shape=(None,))
+    assert quantise(np.ones(3, np.float32), spec).dtype == np.float16
+    assert dequantise(np.ones(3, np.float16), spec).dtype == np.float16
+
+
+def test_operators_behind_a_delegate_are_counted_by_walking_back_to_its_inputs() -> None:
+    """in -> a -> b -> [c -> d] -> e, with c and d in the delegate."""
+    nodes = [
+        {"index": at, "op_name": name, "inputs": [at], "outputs": [at + 1]}
+        for at, name in enumerate(["A", "B", "C", "D", "E"])
+    ]
+    nodes.append({"index": 5, "op_name": "DELEGATE", "inputs": [2], "outputs": [4]})
+    assert _delegated_operators(nodes) == 2
+    assert _delegated_operators(nodes[:-1]) == 0
+
+
+def test_the_table_is_pure_data_with_a_module_behind_every_line() -> None:
+    for spec in RUNTIMES.values():
+        assert msgspec.to_builtins(spec)
+        for provider in spec.providers:
+            reason = unavailable(f"{spec.name}-{provider}")
+            assert reason is None or len(reason) > 10

@@ -1,0 +1,45 @@
+"""Frames either arrive whole or are refused."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import wire
+
+
+@given(st.lists(st.binary(max_size=200), max_size=8))
+def test_what_is_sent_is_received_in_order(bodies: list[bytes]) -> None:
+    stream = io.BytesIO()
+    for body in bodies:
+        wire.send(stream, body)
+    stream.seek(0)
+    received = []
+    while (frame := wire.receive(stream)) is not None:
+        received.append(frame)
+    assert received == bodies
+
+
+@given(st.binary(min_size=1, max_size=100), st.data())
+def test_a_stream_that_ends_inside_a_frame_is_an_error_and_not_an_end(body: bytes, data: st.DataObject) -> None:
+    stream = io.BytesIO()
+    wire.send(stream, body)
+    cut = data.draw(st.integers(1, len(stream.getvalue()) - 1))
+    with pytest.raises(wire.WireError):
+        wire.receive(io.BytesIO(stream.getvalue()[:cut]))
+
+
+@given(st.binary(min_size=4, max_size=64))
+def test_noise_is_a_frame_or_an_error(noise: bytes) -> None:
+    try:
+        wire.receive(io.BytesIO(noise))
+    except wire.WireError:
+        pass
+
+
+def test_a_length_over_the_limit_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(wire.WireError, match="over the limit"):
+        wire.receive(io.BytesIO(b"\xff\xff\xff\xff"))
