@@ -56,14 +56,18 @@ def coverage(stream, *, invocations=1, spread=0.0, q=0.5, truth=None, replicatio
     rng = np.random.default_rng(20_26)
     truth = TRUTH.get(stream, 1.0) if truth is None else truth
     who, where = np.repeat(np.arange(invocations), N), np.tile(BLOCK, invocations)
-    held = 0
+    told = held = 0
     for _ in range(replications):
         x = np.concatenate([stream(rng) * math.exp(spread * rng.normal()) for _ in range(invocations)])
         answer = quantile_interval(x, q, who, where)
-        assert isinstance(answer, Estimate)
+        if not isinstance(answer, Estimate):
+            continue
         assert answer.low <= answer.value <= answer.high
+        told += 1
         held += answer.low <= truth <= answer.high
-    return held / replications
+    # A median is never refused; a tail is, rarely, when chance looks like dependence.
+    assert told >= (1 if q == 0.5 else 0.97) * replications
+    return held / told
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda s: s.__name__)
@@ -85,10 +89,11 @@ def test_of_invocations_that_do_not_differ():
     assert 0.92 <= coverage(lognormal, invocations=3, replications=400) <= 0.98
 
 
-def test_of_the_99th_percentile():
-    truth = math.exp(0.1 * 2.3263478740408408)
-    assert 0.92 <= coverage(lognormal, q=0.99, truth=truth) <= 0.985
-    assert 0.92 <= coverage(autocorrelated, q=0.99, truth=truth) <= 0.985
+def test_of_tail_percentiles():
+    p99, p90 = math.exp(0.1 * 2.3263478740408408), math.exp(0.1 * 1.2815515655446004)
+    # Exact ranks promise at least the confidence, and t adds to that, so these lean to the safe side.
+    assert 0.94 <= coverage(lognormal, q=0.99, truth=p99) <= 0.99
+    assert 0.94 <= coverage(autocorrelated, q=0.9, truth=p90) <= 0.99
 
 
 def test_an_interval_that_takes_calls_for_independent_would_miss_by_far():

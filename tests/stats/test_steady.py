@@ -142,7 +142,8 @@ def test_the_measuring_process_gets_no_scipy_from_what_it_uses():
     code = (
         "import sys, numpy as np, bench.stats.steady as s, bench.stats.precision as p, bench.quality as q;"
         "s.drifted(np.ones(20)); p.median_half_width(np.arange(1000));"
-        "q.METRICS['accuracy'](np.eye(5), np.arange(5)); q.METRICS['auc']([.1, .9], [0, 1]); q.parity(np.ones(1), np.ones(1));"
+        "q.METRICS['accuracy'](np.eye(5), np.arange(5)); q.METRICS['auc']([.1, .9], [0, 1]); "
+        "q.parity(np.ones(1), np.ones(1));"
         "sys.exit('scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

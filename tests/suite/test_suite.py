@@ -25,7 +25,10 @@ def cases_of(suite: Suite, models: dict[str, frozenset[str]], **more: object) ->
 
 
 def suite_of(**matrix: object) -> Suite:
-    return Suite(name="s", matrix=[Matrix.model_validate({"models": ["m"], "runtimes": ["ort-cpu"], "variants": ["fp32"], **matrix})])
+    return Suite(
+        name="s",
+        matrix=[Matrix.model_validate({"models": ["m"], "runtimes": ["ort-cpu"], "variants": ["fp32"], **matrix})],
+    )
 
 
 @pytest.mark.parametrize("name", sorted(builtin_suites()))
@@ -71,7 +74,9 @@ def test_a_variant_of_another_format_is_not_run() -> None:
         ({"scenarios": ["single"]}, "unknown scenario 'single'", "single-stream"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_valid_one(matrix: dict[str, object], wrong: str, near: str) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_valid_one(
+    matrix: dict[str, object], wrong: str, near: str
+) -> None:
     with pytest.raises(UserError, match=wrong) as refused:
         cases_of(suite_of(**matrix), {"m": FORMATS["both"]})
     assert f"did you mean '{near}'?" in str(refused.value)
@@ -83,9 +88,21 @@ def test_an_unknown_name_is_refused_with_the_nearest_valid_one(matrix: dict[str,
     [
         ("name = 'x'\nmatrx = []", "unknown key 'matrx'", "matrx"),
         ("name = 'x'", "the key 'matrix' is missing", ""),
-        ("name = 'x'\n[[matrix]]\nvariants=['a']\nruntimes=['b']\nthread=[1]", "unknown key 'thread'", "matrix[0].thread"),
-        ("name = 'x'\n[[matrix]]\nvariants=['a']\nruntimes=['b']\nthreads=[0]", "greater than 0", "matrix[0].threads[0]"),
-        ("name = 'x'\n[measure]\nmin_s = 9\nmax_s = 2\n[[matrix]]\nvariants=['a']\nruntimes=['b']", "min_s (9.0)", "measure"),
+        (
+            "name = 'x'\n[[matrix]]\nvariants=['a']\nruntimes=['b']\nthread=[1]",
+            "unknown key 'thread'",
+            "matrix[0].thread",
+        ),
+        (
+            "name = 'x'\n[[matrix]]\nvariants=['a']\nruntimes=['b']\nthreads=[0]",
+            "greater than 0",
+            "matrix[0].threads[0]",
+        ),
+        (
+            "name = 'x'\n[measure]\nmin_s = 9\nmax_s = 2\n[[matrix]]\nvariants=['a']\nruntimes=['b']",
+            "min_s (9.0)",
+            "measure",
+        ),
         ("name = 'x", "not valid TOML", ""),
     ],
 )
@@ -124,7 +141,9 @@ def test_only_keeps_the_cases_that_match_a_glob_or_a_part_of_the_name() -> None:
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers() | st.booleans() | st.text(max_size=3)), st.randoms())
-def test_the_id_of_a_case_depends_on_content_and_not_on_order(options: dict[str, int | bool | str], random: object) -> None:
+def test_the_id_of_a_case_depends_on_content_and_not_on_order(
+    options: dict[str, int | bool | str], random: object
+) -> None:
     shuffled = list(options.items())
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     first = Case(model="m", variant="v", runtime="r", provider="p", options=options)

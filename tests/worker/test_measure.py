@@ -70,7 +70,9 @@ def job_for(
     )
 
 
-@pytest.mark.parametrize("target", ["onnxruntime-cpu", "litert-xnnpack", "litert-builtin", "litert-compiled-cpu", "null-none"])
+@pytest.mark.parametrize(
+    "target", ["onnxruntime-cpu", "litert-xnnpack", "litert-builtin", "litert-compiled-cpu", "null-none"]
+)
 def test_every_sample_is_kept_in_order_and_the_phases_follow_each_other(
     digits_bundle: tuple[Path, Bundle], target: str
 ) -> None:
@@ -79,7 +81,9 @@ def test_every_sample_is_kept_in_order_and_the_phases_follow_each_other(
     assert seen.status == "ok", seen.failure
     assert seen.samples is not None
     assert len(seen.samples.start_ns) == len(seen.samples.latency_ns) == len(seen.samples.block) >= 64
-    assert (np.diff(seen.samples.start_ns) >= seen.samples.latency_ns[:-1]).all(), "no call starts before the last is back"
+    assert (np.diff(seen.samples.start_ns) >= seen.samples.latency_ns[:-1]).all(), (
+        "no call starts before the last is back"
+    )
     assert (np.diff(seen.samples.block) >= 0).all()
     assert watch.edges == ["before-load", "after-load", "measure-start", "measure-end"]
     assert all(a.end_ns == b.start_ns for a, b in zip(seen.phases, seen.phases[1:], strict=False))
@@ -91,7 +95,9 @@ def test_every_sample_is_kept_in_order_and_the_phases_follow_each_other(
 def test_the_measuring_process_never_imported_the_export_stack_or_tables(digits_bundle: tuple[Path, Bundle]) -> None:
     for target in ("onnxruntime-cpu", "litert-xnnpack", "litert-compiled-cpu"):
         maps: list[str] = []
-        watch = Watch("measure-end", lambda pid, maps=maps: maps.extend(m.path for m in psutil.Process(pid).memory_maps()))
+        watch = Watch(
+            "measure-end", lambda pid, maps=maps: maps.extend(m.path for m in psutil.Process(pid).memory_maps())
+        )
         seen = measure(job_for(digits_bundle, target), 0, watch)
         assert seen.facts["heavy_modules"] == []
         # What the process says of itself is checked against what the kernel has mapped for it.
@@ -147,7 +153,11 @@ def test_a_warm_up_that_finds_no_steady_state_says_so(digits_bundle: tuple[Path,
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(signal.SIGSEGV, "crashed with SIGSEGV"), (signal.SIGABRT, "crashed with SIGABRT"), (signal.SIGKILL, "memory runs out")],
+    [
+        (signal.SIGSEGV, "crashed with SIGSEGV"),
+        (signal.SIGABRT, "crashed with SIGABRT"),
+        (signal.SIGKILL, "memory runs out"),
+    ],
 )
 @pytest.mark.parametrize("edge", ["start", "before-load", "measure-start"])
 def test_a_process_that_dies_is_one_failed_row_with_its_signal(
@@ -176,7 +186,9 @@ def test_a_process_that_hangs_is_ended_at_its_time_out(digits_bundle: tuple[Path
 
 
 @pytest.mark.skipif(os.name != "posix", reason="resource limits are POSIX")
-def test_a_memory_limit_that_is_too_small_fails_the_case_and_not_the_harness(digits_bundle: tuple[Path, Bundle]) -> None:
+def test_a_memory_limit_that_is_too_small_fails_the_case_and_not_the_harness(
+    digits_bundle: tuple[Path, Bundle],
+) -> None:
     plan = msgspec.structs.replace(SHORT, memory_limit_bytes=24 * 2**20)
     seen = measure(job_for(digits_bundle, plan=plan), 0, Watch())
     assert seen.status == "failed"
@@ -200,7 +212,9 @@ def test_memory_is_seen_from_outside_at_every_edge(digits_bundle: tuple[Path, Bu
     with Sampler(["process"]) as sampler:
         seen: Observation = measure(job_for(digits_bundle), 0, sampler)
     assert seen.telemetry is not None
-    rss = {edge: next(r.value for r in taken if r.quantity == "rss") for edge, taken in seen.telemetry.snapshots.items()}
+    rss = {
+        edge: next(r.value for r in taken if r.quantity == "rss") for edge, taken in seen.telemetry.snapshots.items()
+    }
     peak = next(r.value for r in seen.telemetry.snapshots["measure-end"] if r.quantity == "peak_rss")
     assert rss["before-load"] < rss["after-load"] <= peak
     assert [r for r in seen.telemetry.readings if r.quantity == "rss"]

@@ -1,0 +1,302 @@
+"""Sources that live in TensorFlow: zoo models, `.keras` and `.h5` files, SavedModels."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import keras
+import tensorflow as tf
+
+from bench.errors import UserError
+from bench.export import onnx as to_onnx
+from bench.export import tflite as to_tflite
+from bench.export.errors import CannotMake
+from bench.export.files import whole
+from bench.export.origin import Array, Feed, TfliteMode
+from bench.export.program import Program, tensor_spec, tidy_names
+from bench.export.prune import Vary, prune, zeros
+from bench.zoo.card import CODE_FILE, ModelCard, Pruning
+from bench.zoo.datasets.base import Dataset, Split
+from bench.zoo.find import file_sha256
+
+Report = Callable[[str], None]
+TRAINED = "model.keras"
+PRUNED = "pruned.keras"
+_NO_TUNING = "a SavedModel cannot be fine-tuned here; give the .keras file"
+
+
+class _TensorFlowOrigin:
+    """What Keras models and SavedModels share: a program becomes ONNX or, by way of a SavedModel, TFLite."""
+
+    not_float: str | None = None
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.inputs = program.inputs
+        self.outputs = program.outputs
+
+    def run(self, feed: Feed) -> list[Array]:
+        """See `Origin.run`."""
+        return self._program.run(feed)
+
+    def float_onnx(self, to: Path, *, pruned: bool) -> list[str]:
+        """See `Origin.float_onnx`."""
+        return to_onnx.from_program(self._pruned() if pruned else self._program, to)
+
+    def tflite(self, to: Path, mode: TfliteMode, *, pruned: bool, calibration: Sequence[Feed]) -> list[str]:
+        """See `Origin.tflite`."""
+        program = self._pruned() if pruned else self._program
+        with tempfile.TemporaryDirectory() as folder:
+            program.save(Path(folder))
+            return to_tflite.from_saved_model(Path(folder), program, mode, calibration, to)
+
+    def pruned_zeros(self) -> float:
+        """See `Origin.pruned_zeros`."""
+        raise CannotMake(_NO_TUNING)
+
+    def _pruned(self) -> Program:
+        raise CannotMake(_NO_TUNING)
+
+
+class SavedModelOrigin(_TensorFlowOrigin):
+    """The serving signature of a SavedModel."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            loaded = tf.saved_model.load(str(folder))
+        except Exception as error:  # TensorFlow raises nearly anything here
+            said = " ".join(str(error).split())[:240] or type(error).__name__
+            raise UserError(
+                f"TensorFlow cannot load the SavedModel: {said}",
+                where=str(folder),
+                remedy="save it again with model.export(folder)",
+            ) from error
+        signatures = loaded.signatures
+        if not signatures:
+            raise UserError(
+                "the SavedModel has no signature", where=str(folder), remedy="save it with model.export(folder)"
+            )
+        self._loaded = loaded  # its variables die with it
+        serving = signatures["serving_default"] if "serving_default" in signatures else next(iter(signatures.values()))
+        given = serving.structured_input_signature[1]
+        names = list(given)
+        specs = [tensor_spec(tidy, given[name]) for name, tidy in zip(names, tidy_names(names), strict=True)]
+        outputs = sorted(serving.structured_outputs)
+
+        def call(*tensors: Any) -> list[Any]:
+            made = serving(**dict(zip(names, tensors, strict=True)))
+            return [made[name] for name in outputs]
+
+        super().__init__(
+            Program(call, specs, list(loaded.variables) if hasattr(loaded, "variables") else serving.variables)
+        )
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How pruned variants come about.
+
+    `again` gives a second model with the same weights, not compiled (cloning would need a custom loss to be
+    registered). `loss` gives the loss the model was compiled with, or None. `vary` gives the inputs of one
+    epoch, or is None. Files go to `kept`.
+    """
+
+    options: Pruning
+    again: Callable[[], Any]
+    loss: Callable[[], Any]
+    vary: Vary | None
+    task: str | None
+    kept: Path
+    seed: int
+    report: Report
+
+
+class KerasOrigin(_TensorFlowOrigin):
+    """A Keras model. `train` is what pruned variants are fine-tuned on; None: they cannot be made."""
+
+    def __init__(self, model: Any, train: Split | None, tuning: Tuning) -> None:
+        self.train = train
+        self._tuning = tuning
+        self._pruned_program: Program | None = None
+        self._zeros = 0.0
+        super().__init__(_program(model))
+
+    def pruned_zeros(self) -> float:
+        """See `Origin.pruned_zeros`."""
+        self._pruned()
+        return self._zeros
+
+    def _pruned(self) -> Program:
+        if self._pruned_program is None:
+            if self.train is None:
+                raise CannotMake(
+                    "fine-tuning needs training data (give it with --data: the arrays 'train_x' and 'train_y')"
+                )
+            tuning = self._tuning
+            path = tuning.kept / PRUNED
+            digest = path.with_suffix(".sha256")
+            copy = tuning.again()
+            if path.is_file() and digest.is_file() and digest.read_text() == file_sha256(path):
+                copy.load_weights(str(path))
+            else:
+                keras.utils.set_random_seed(tuning.seed)
+                prune(
+                    copy,
+                    self.train,
+                    tuning.options,
+                    tuning.report,
+                    task=tuning.task,
+                    loss=tuning.loss(),
+                    vary=tuning.vary,
+                    seed=tuning.seed,
+                )
+                with whole(path) as temporary:
+                    copy.save(str(temporary))
+                digest.write_text(file_sha256(path))
+            self._zeros = zeros(copy)
+            self._pruned_program = _program(copy)
+        return self._pruned_program
+
+
+def zoo_model(folder: Path, card: ModelCard, data: Dataset, kept: Path, report: Report) -> Any:
+    """The trained model of the zoo folder, not compiled; trained now where `kept` has none.
+
+    Raises:
+        UserError: `model.py` fails.
+    """
+    keras.utils.set_random_seed(data.seed)
+    tf.config.experimental.enable_op_determinism()
+    code, path = folder / CODE_FILE, kept / TRAINED
+    try:
+        module = _module(code)
+        if not path.is_file():
+            model = module.build(card)
+            report(f"training on {data.name}, {len(data.train)} examples")
+            module.train(model, data, card, report)
+            with whole(path) as temporary:
+                model.save(str(temporary))
+        # Built anew even after training, so that a first and a later export see the same object.
+        trained = module.build(card)
+        trained.load_weights(str(path))
+    except Exception as error:  # whatever a model's own code raises
+        raise UserError(
+            f"the model's code failed with {type(error).__name__}: {error}", where=str(code), remedy="correct it"
+        ) from error
+    return trained
+
+
+def zoo_vary(folder: Path) -> Vary | None:
+    """The optional function `vary(inputs, rng)` of the model's code: training inputs as one epoch sees them."""
+    return cast("Vary | None", getattr(_module(folder / CODE_FILE), "vary", None))
+
+
+def load_user_model(path: Path) -> Any:
+    """A user's `.keras` or `.h5` model, without running code that the file brings.
+
+    Raises:
+        UserError: it cannot be read, needs code that the file does not hold or that is not trusted, or has no
+            fixed inputs.
+    """
+    try:
+        # Not compiled: a loss or metric of another Keras version must not stop a model that can be read.
+        model = keras.models.load_model(str(path), safe_mode=True, compile=False)
+    except Exception as error:  # Keras raises nearly anything here
+        text = " ".join(str(error).split())
+        if _is_about_code(error):
+            raise UserError(
+                f"the model needs code that is not run from a model file: {text[:200]}",
+                where=str(path),
+                remedy="replace Lambda and custom layers by Keras layers, or give an exported .onnx or .tflite",
+            ) from error
+        raise UserError(
+            f"Keras cannot read the model: {text[:200]}", where=str(path), remedy="save it again with Keras 3"
+        ) from error
+    if not getattr(model, "inputs", None):
+        raise UserError(
+            "the model has no fixed inputs",
+            where=str(path),
+            remedy="save a Functional or Sequential model with an Input",
+        )
+    return model
+
+
+def compiled_loss(path: Path) -> Any:
+    """The loss that a `.keras` or `.h5` model was compiled with, or None where it has none that Keras finds."""
+    try:
+        return getattr(keras.models.load_model(str(path), safe_mode=True, compile=True), "loss", None)
+    except Exception:  # as in load_user_model; without a loss fine-tuning chooses its own or says so
+        return None
+
+
+def _is_about_code(error: BaseException) -> bool:
+    text = str(error)
+    marks = (
+        "Lambda",
+        "safe_mode",
+        "custom object",
+        "Unknown layer",
+        "Could not locate class",
+        "registered",
+        "Could not deserialize class",
+    )
+    return any(mark in text for mark in marks)
+
+
+def _module(code: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"zoo_{code.parent.name}", code)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {code}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _program(model: Any) -> Program:
+    flat = _with_plain_flatten(model)
+    specs = [
+        tensor_spec(name, tensor)
+        for name, tensor in zip(tidy_names([i.name for i in flat.inputs]), flat.inputs, strict=True)
+    ]
+    structure = flat._inputs_struct if hasattr(flat, "_inputs_struct") else list(flat.inputs)
+
+    def call(*tensors: Any) -> list[Any]:
+        given = keras.tree.pack_sequence_as(structure, list(tensors)) if len(tensors) > 1 else tensors[0]
+        return cast(list[Any], keras.tree.flatten(flat(given, training=False)))
+
+    return Program(call, specs, [variable.value for variable in flat.variables])
+
+
+def _with_plain_flatten(model: Any) -> Any:
+    """The same model, weights shared, with Flatten as a reshape to [-1, n].
+
+    Keras writes Flatten with the batch read from the tensor; exported, that is a Shape-Slice-Concat chain
+    that delegates cannot take over.
+    """
+
+    class PlainFlatten(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, size: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._size = size
+
+        def call(self, inputs: Any) -> Any:
+            return tf.reshape(inputs, (-1, self._size))
+
+    def replace(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Flatten) or layer.data_format != "channels_last":
+            return layer
+        axes = layer.output.shape[1:]
+        return layer if None in axes else PlainFlatten(math.prod(axes), name=layer.name)
+
+    if not any(isinstance(layer, keras.layers.Flatten) for layer in model.layers):
+        return model
+    try:
+        flat = keras.models.clone_model(model, clone_function=replace)
+    except (ValueError, TypeError, NotImplementedError):
+        return model
+    return flat

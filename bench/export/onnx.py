@@ -1,0 +1,78 @@
+"""Float32 ONNX: from TensorFlow, and the tidying that every ONNX file gets."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxslim
+
+from bench.record.artifact import TensorSpec
+
+if TYPE_CHECKING:
+    from bench.export.program import Program
+    from bench.export.workshop import Workshop
+
+OPSET = 17
+BATCH = "batch"
+_MADE_UP = re.compile(r"^unk__\d+$")
+
+
+def fp32(shop: Workshop, to: Path) -> list[str]:
+    """The model as it is, float32 (or the given file, where it is not float32)."""
+    path, notes = shop.float_onnx()
+    copy_to(path, to)
+    return notes
+
+
+def from_program(program: Program, to: Path) -> list[str]:
+    """Convert, tidy, check and write; notes."""
+    import tf2onnx
+
+    model, _ = tf2onnx.convert.from_function(program.function, input_signature=program.signature, opset=OPSET)
+    order(model, program.inputs, program.outputs)
+    name_axes(model)
+    model, note = slim(model)
+    model.producer_name = "counterpoise"
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(to))
+    return note
+
+
+def slim(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+    """The graph simplified, or as it was with a note that says why."""
+    before = model.SerializeToString()
+    try:
+        return onnxslim.slim(model), []
+    except Exception as error:  # a simplifier must not stop an export
+        note = f"not simplified: onnxslim failed with {type(error).__name__}"
+        return onnx.load_from_string(before), [note]
+
+
+def order(model: onnx.ModelProto, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+    """Put the graph's inputs and outputs in the order of the source, in place."""
+    for values, specs in ((model.graph.input, inputs), (model.graph.output, outputs)):
+        by_name = {value.name: value for value in values}
+        if set(by_name) == {spec.name for spec in specs}:
+            sorted_values = [onnx.ValueInfoProto.FromString(by_name[spec.name].SerializeToString()) for spec in specs]
+            del values[:]
+            values.extend(sorted_values)
+
+
+def name_axes(model: onnx.ModelProto) -> None:
+    """Call a free axis 0 `batch` and other free axes after their tensor, in place of the converter's numbers."""
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value") and (not dim.dim_param or _MADE_UP.match(dim.dim_param)):
+                dim.dim_param = BATCH if axis == 0 else f"{value.name}_axis_{axis}"
+    # The converter's own shapes still hold the old names; they are inferred anew.
+    del model.graph.value_info[:]
+
+
+def copy_to(path: Path, to: Path) -> None:
+    """Copy an ONNX file that is one file."""
+    shutil.copyfile(path, to)

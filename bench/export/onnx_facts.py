@@ -1,0 +1,259 @@
+"""What an ONNX file says of itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from bench.record.artifact import TensorSpec
+
+_PRODUCTS = {
+    "Conv": 1,
+    "ConvTranspose": 1,
+    "ConvInteger": 1,
+    "QLinearConv": 3,
+    "MatMul": 1,
+    "Gemm": 1,
+    "MatMulInteger": 1,
+    "QLinearMatMul": 3,
+}
+"""Operators whose weights are counted, and which input they are."""
+
+_UNCOUNTED = {"LSTM", "GRU", "RNN", "Einsum", "If", "Loop", "Scan", "Attention", "MultiHeadAttention", "DeformConv"}
+_DOMAINS = {"", "ai.onnx"}
+_PASSED = {"DequantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
+
+
+class OnnxFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of `bench.record.artifact.Artifact`; None where the file does not tell."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int | None
+    parameters: int | None
+    macs: int | None
+    sparsity: float | None
+    operators: dict[str, int]
+
+
+def facts(path: Path) -> OnnxFacts:
+    """Read the file. Raises what `onnx.load` raises."""
+    model = onnx.load(str(path))
+    return OnnxFacts(
+        inputs=input_specs(model),
+        outputs=tuple(_spec(value) for value in model.graph.output),
+        opset=next((entry.version for entry in model.opset_import if entry.domain in _DOMAINS), None),
+        parameters=_parameters(model),
+        macs=_macs(model),
+        sparsity=_sparsity(model),
+        operators=dict(sorted(_count(model.graph).items())),
+    )
+
+
+def operators(path: Path) -> dict[str, int]:
+    """How many nodes of each operator the file has, subgraphs included."""
+    return dict(_count(onnx.load(str(path), load_external_data=False).graph))
+
+
+def input_specs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
+    """The inputs that have to be fed. Raises `TypeError` for one that is no tensor of numbers."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return tuple(_spec(value) for value in model.graph.input if value.name not in constants)
+
+
+def output_specs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
+    """The outputs. Raises as `input_specs`."""
+    return tuple(_spec(value) for value in model.graph.output)
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.elem_type or kind.elem_type == onnx.TensorProto.STRING:
+        raise TypeError(f"{value.name!r} is no tensor of numbers")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim)
+    return TensorSpec(name=value.name, dtype=dtype, shape=shape)
+
+
+def _count(graph: onnx.GraphProto) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for node in graph.node:
+        found[node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"] += 1
+        for inner in _subgraphs(node):
+            found += _count(inner)
+    return found
+
+
+def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    graphs = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return graphs + [g for a in node.attribute if a.type == onnx.AttributeProto.GRAPHS for g in a.graphs]
+
+
+class _Constants:
+    """Constant tensors by name, seen through dequantisation, casts and reshapes."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._values = {tensor.name: tensor for tensor in graph.initializer}
+        self._made_by = {name: node for node in graph.node for name in node.output}
+        for node in graph.node:
+            if node.op_type == "Constant":
+                for attribute in node.attribute:
+                    if attribute.name == "value":
+                        self._values[node.output[0]] = attribute.t
+
+    def array(self, name: str) -> np.ndarray[Any, Any] | None:
+        tensor = self._values.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def weights(self, name: str) -> tuple[str, int, int] | None:
+        """(name, count, zeros) of the constant behind `name`, or None where it is not constant."""
+        zero: np.ndarray[Any, Any] | int = 0
+        for _ in range(4):
+            values = self.array(name)
+            if values is not None:
+                return name, values.size, int(np.count_nonzero(_real_zero(values, zero)))
+            node = self._made_by.get(name)
+            if node is None or node.op_type not in _PASSED:
+                return None
+            if node.op_type == "DequantizeLinear" and len(node.input) > 2:
+                point = self.array(node.input[2])
+                stored = self.array(node.input[0])
+                if point is not None and stored is not None:
+                    zero = _along(point, stored.ndim, _axis(node))
+            name = node.input[0]
+        return None
+
+
+def _real_zero(values: np.ndarray[Any, Any], zero: np.ndarray[Any, Any] | int) -> Any:
+    return values.astype(np.float64) == zero if values.dtype.kind not in "iuf" else values == zero
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "axis"), 1)
+
+
+def _along(point: np.ndarray[Any, Any], rank: int, axis: int) -> np.ndarray[Any, Any] | int:
+    if point.size == 1:
+        return int(point.reshape(-1)[0])
+    shape = [1] * rank
+    shape[axis] = -1
+    return point.reshape(shape)
+
+
+def _sparsity(model: onnx.ModelProto) -> float | None:
+    constants = _Constants(model.graph)
+    seen: dict[str, tuple[int, int]] = {}
+    for node in model.graph.node:
+        place = _PRODUCTS.get(node.op_type)
+        if place is None or place >= len(node.input):
+            continue
+        found = constants.weights(node.input[place])
+        if found is None and node.op_type in ("MatMul", "Gemm"):
+            found = constants.weights(node.input[0])
+        if found is None:
+            continue
+        name, count, zeros = found
+        zero_point = _integer_zero_point(node, constants)
+        if zero_point is not None:
+            values = constants.array(name)
+            if values is not None:
+                zeros = int(np.count_nonzero(values == zero_point))
+        seen[name] = (count, zeros)
+    total = sum(count for count, _ in seen.values())
+    return sum(zeros for _, zeros in seen.values()) / total if total else None
+
+
+def _integer_zero_point(node: onnx.NodeProto, constants: _Constants) -> np.ndarray[Any, Any] | int | None:
+    """The weights' zero point of ConvInteger and MatMulInteger (input 3), of QLinear operators (input 5)."""
+    place = {"ConvInteger": 3, "MatMulInteger": 3, "QLinearConv": 5, "QLinearMatMul": 5}.get(node.op_type)
+    if place is None or place >= len(node.input):
+        return None
+    point = constants.array(node.input[place])
+    weights = constants.array(node.input[_PRODUCTS[node.op_type]])
+    if point is None or weights is None:
+        return None
+    return _along(point, weights.ndim, 0 if "Conv" in node.op_type else weights.ndim - 1)
+
+
+def _parameters(model: onnx.ModelProto) -> int | None:
+    """Real-valued constants: everything but shapes, indices, scales and zero points. None with subgraphs."""
+    graph = model.graph
+    if any(_subgraphs(node) for node in graph.node):
+        return None
+    helpers: set[str] = set()
+    weights: set[str] = set()
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            helpers.update(node.input[1:])
+            if node.op_type == "DequantizeLinear":
+                weights.add(node.input[0])
+        elif node.op_type in ("Resize", "Clip", "Pad", "Upsample"):
+            helpers.update(node.input[1:])
+    total = 0
+    for tensor in graph.initializer:
+        is_real = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).kind == "f"
+        if tensor.name not in helpers and (is_real or tensor.name in weights):
+            total += math.prod(tensor.dims)
+    return total
+
+
+def _macs(model: onnx.ModelProto) -> int | None:
+    """Multiply-accumulates for one example; None where an operator or a shape is not understood."""
+    if _UNCOUNTED & set(_count(model.graph)) or model.functions:
+        return None
+    one = onnx.ModelProto()
+    one.CopyFrom(model)
+    # Old files list initialisers as inputs too; then inference does not take them as constants.
+    free = {spec.name for spec in input_specs(model)}
+    inputs = [value for value in model.graph.input if value.name in free]
+    del one.graph.input[:]
+    one.graph.input.extend(inputs)
+    one.ir_version = max(one.ir_version, 8)
+    for value in one.graph.input:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not (dim.HasField("dim_value") and dim.dim_value > 0):
+                if axis:
+                    return None  # a free length: there is no one number
+                dim.dim_value = 1
+    for value in one.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del one.graph.value_info[:]
+    try:
+        shaped = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
+    except onnx.shape_inference.InferenceError:
+        return None
+    shapes: dict[str, list[int]] = {tensor.name: list(tensor.dims) for tensor in shaped.initializer}
+    for value in (*shaped.input, *shaped.value_info, *shaped.output):
+        if value.type.tensor_type.HasField("shape"):
+            shapes[value.name] = [
+                d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim
+            ]
+    total = 0
+    for node in shaped.node:
+        if node.op_type in _PRODUCTS:
+            count = _node_macs(node, shapes)
+            if count is None:
+                return None
+            total += count
+    return total
+
+
+def _node_macs(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> int | None:
+    weights = shapes.get(node.input[_PRODUCTS[node.op_type]])
+    # Of a transposed convolution every input element meets the kernel, of the others every output element.
+    counted = shapes.get(node.input[0] if node.op_type == "ConvTranspose" else node.output[0])
+    if weights is None or counted is None or min(*weights, *counted, 1) < 0:
+        return None
+    if "Conv" in node.op_type:
+        return math.prod(counted) * math.prod(weights[1:])
+    if node.op_type == "Gemm":
+        turned = any(a.name == "transB" and a.i for a in node.attribute)
+        return math.prod(counted) * weights[1 if turned else 0]
+    return math.prod(counted) * weights[-2 if len(weights) > 1 else 0]

@@ -1,0 +1,336 @@
+"""The parent's side of an export: what is cached is kept, the rest is made in a child process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import msgspec
+from filelock import FileLock, Timeout
+
+import bench
+from bench.errors import UserError, unknown
+from bench.export import messages as msg
+from bench.export.cache import bundle_key, tool_versions
+from bench.export.errors import PASSING, ExportError
+from bench.export.files import write_whole
+from bench.export.variants import SOURCE, VARIANTS
+from bench.record import codec
+from bench.record.artifact import BUNDLE_SCHEMA, Bundle, DataInfo, Format, ModelInfo, Unavailable
+from bench.wire import WireError, receive, send
+from bench.zoo.find import ModelSource, file_sha256
+
+BUNDLE_FILE = "bundle.json"
+_TAIL = 4000
+Wanted = tuple[str, Format]
+
+
+def prepare(
+    source: ModelSource,
+    variants: Sequence[Wanted],
+    *,
+    data: Path | None = None,
+    cache: Path,
+    seed: int = 0,
+    progress: Callable[[str], None],
+    timeout_s: float = 900,
+) -> Path:
+    """The folder of a bundle that has each of `variants` as an artifact or as unavailable with its reason.
+
+    What the cache holds whole is not made again; nothing is started where nothing is missing. Two processes
+    may call this at once for the same model: the second waits. `timeout_s` bounds the waiting and each run
+    of the child. A source that is already quantised has the artifact `source` in place of `fp32`.
+
+    Raises:
+        UserError: an unknown variant, or a model or data that cannot be read.
+        ExportError: the export process crashed outside any variant, or the time was over.
+    """
+    for variant, _ in variants:
+        if variant not in VARIANTS and variant != SOURCE:
+            raise unknown("variant", variant, VARIANTS)
+    if source.kind == "zoo" and data is not None:
+        raise UserError(
+            f"the zoo model {source.name} brings its own data",
+            where="--data",
+            remedy="leave --data out, or give a model file",
+        )
+    folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress(f"waiting for another process that exports {source.name}")
+            lock.acquire(timeout=timeout_s)
+    except Timeout as error:
+        raise ExportError(
+            f"another process has been exporting {source.name} for over {timeout_s:g} s ({lock.lock_file})"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"the cache cannot be written: {error.strerror}",
+            where=str(cache),
+            remedy="set BENCH_CACHE_DIR to a folder of yours",
+        ) from error
+    try:
+        _Desk(source, data, folder, seed=seed, progress=progress, timeout_s=timeout_s).fill(variants)
+    finally:
+        lock.release()
+    return folder
+
+
+class _Desk:
+    """One bundle folder while its lock is held."""
+
+    def __init__(
+        self,
+        source: ModelSource,
+        data: Path | None,
+        folder: Path,
+        *,
+        seed: int,
+        progress: Callable[[str], None],
+        timeout_s: float,
+    ) -> None:
+        self._source = source
+        self._data = data
+        self._folder = folder
+        self._seed = seed
+        self._progress = progress
+        self._timeout_s = timeout_s
+        self._bundle = _whole_bundle(folder)
+
+    def fill(self, variants: Sequence[Wanted]) -> None:
+        wanted = list(dict.fromkeys(variants))
+        self._forget_passing(wanted)
+        while missing := [each for each in wanted if not self._covers(each)]:
+            blamed = self._run_child(missing)
+            if blamed is None:
+                left = [each for each in missing if not self._covers(each)]
+                if left:
+                    raise ExportError(f"the export process finished without a word about {left}")
+
+    def _covers(self, wanted: Wanted) -> bool:
+        variant, fmt = wanted
+        if self._bundle is None:
+            return False
+        made = {(a.variant, a.format) for a in self._bundle.artifacts}
+        missing = {(u.variant, u.format) for u in self._bundle.unavailable}
+        return wanted in made | missing or (variant == "fp32" and (SOURCE, fmt) in made)
+
+    def _forget_passing(self, wanted: Sequence[Wanted]) -> None:
+        if self._bundle is not None:
+            kept = tuple(
+                u
+                for u in self._bundle.unavailable
+                if not (u.reason.startswith(PASSING) and (u.variant, u.format) in wanted)
+            )
+            self._bundle = msgspec.structs.replace(self._bundle, unavailable=kept)
+
+    def _run_child(self, missing: list[Wanted]) -> Wanted | None:
+        """Make what is missing; None, or the variant that brought the child down and is now on record."""
+        request = msg.Request(
+            source=self._source,
+            variants=missing,
+            folder=str(self._folder),
+            data=None if self._data is None else str(self._data.expanduser().resolve()),
+            seed=self._seed,
+            describe=self._bundle is None,
+        )
+        logs = self._folder.parent.parent / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        log = logs / f"{self._folder.name}.log"
+        at_work: Wanted | None = None
+        with tempfile.TemporaryDirectory(prefix="bench-export-") as scratch, log.open("wb") as errors:
+            child = _Child(scratch, errors)
+            deadline = time.monotonic() + self._timeout_s
+            try:
+                child.send(request)
+                while True:
+                    message = child.next(deadline)
+                    if isinstance(message, msg.Started):
+                        at_work = (message.variant, message.format)
+                    elif isinstance(message, msg.Finished):
+                        return None
+                    else:
+                        self._take(message, log)
+            except TimeoutError as error:
+                during = f" while making {at_work[1]} {at_work[0]}" if at_work else ""
+                raise ExportError(
+                    f"the export of {self._source.name} took over {self._timeout_s:g} s{during} and was stopped",
+                    tail=_tail(log),
+                ) from error
+            except (WireError, OSError) as error:
+                ended = child.ended()
+                if at_work is None or self._covers(at_work):
+                    raise ExportError(f"the export process {ended}", tail=_tail(log)) from error
+                # One variant's crash must not lose the others.
+                self._add_missing(
+                    Unavailable(variant=at_work[0], format=at_work[1], reason=f"{PASSING}its converter {ended}")
+                )
+                self._progress(f"{at_work[1]} {at_work[0]}: the export process {ended}; going on with the others")
+                return at_work
+            finally:
+                child.stop()
+
+    def _take(self, message: msg.Message, log: Path) -> None:
+        match message:
+            case msg.Progress(text):
+                self._progress(text)
+            case msg.Described(model, data, files):
+                self._begin(model, data, files)
+            case msg.Made(artifact):
+                bundle = self._known()
+                others = tuple(
+                    a for a in bundle.artifacts if (a.variant, a.format) != (artifact.variant, artifact.format)
+                )
+                files = {**bundle.files, artifact.path: artifact.sha256}
+                self._save(msgspec.structs.replace(bundle, artifacts=(*others, artifact), files=files))
+            case msg.Missing(unavailable):
+                self._add_missing(unavailable)
+            case msg.Refused(what, where, remedy):
+                raise UserError(what, where=where, remedy=remedy)
+            case msg.Broken(reason):
+                raise ExportError(f"the export of {self._source.name} failed: {reason}", tail=_tail(log))
+
+    def _add_missing(self, unavailable: Unavailable) -> None:
+        bundle = self._known()
+        self._save(msgspec.structs.replace(bundle, unavailable=(*bundle.unavailable, unavailable)))
+
+    def _known(self) -> Bundle:
+        if self._bundle is None:
+            raise ExportError("the export process spoke of a variant before it described the model")
+        return self._bundle
+
+    def _begin(self, model: ModelInfo, data: DataInfo, files: dict[str, str]) -> None:
+        tools = tool_versions(self._source.kind)
+        self._save(Bundle(model=model, data=data, artifacts=(), files=files, tools=tools, seed=self._seed))
+
+    def _save(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        write_whole(self._folder / BUNDLE_FILE, codec.json_bytes(bundle))
+
+
+class _Child:
+    """The export process, with a thread that turns its frames into a queue, so that waiting can end."""
+
+    def __init__(self, scratch: str, errors: IO[bytes]) -> None:
+        package_home = str(Path(bench.__file__).resolve().parent.parent)
+        search = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(search),
+            "TMPDIR": scratch,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "KERAS_BACKEND": "tensorflow",
+            # Exports come out the same with and without a GPU.
+            "CUDA_VISIBLE_DEVICES": "-1",
+        }
+        # -P: a file called keras.py in the user's folder must not stand in for the package.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.export.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            start_new_session=True,
+        )
+        self._frames: queue.Queue[bytes | Exception] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def send(self, request: msg.Request) -> None:
+        """Hand the work over."""
+        assert self._process.stdin is not None
+        send(cast(BinaryIO, self._process.stdin), codec.pack(request))
+
+    def next(self, deadline: float) -> msg.Message:
+        """The next message. Raises TimeoutError at `deadline`, `WireError` or OSError where the child is gone."""
+        try:
+            frame = self._frames.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty as error:
+            raise TimeoutError from error
+        if isinstance(frame, Exception):
+            raise frame
+        try:
+            # msgspec reads unions of tagged records; the cast is for the type checker.
+            return cast(msg.Message, codec.unpack(frame, cast(type, msg.Message)))
+        except msgspec.MsgspecError as error:
+            raise WireError(f"not a message: {error}") from error
+
+    def ended(self) -> str:
+        """How the process ended, in words."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "closed its side and went on"
+        if code < 0:
+            return f"died of {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def stop(self) -> None:
+        """End the process and all that it started."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            while (frame := receive(cast(BinaryIO, self._process.stdout))) is not None:
+                self._frames.put(frame)
+            self._frames.put(WireError("the export process closed its output"))
+        except (WireError, OSError, ValueError) as error:
+            self._frames.put(error if not isinstance(error, ValueError) else WireError(str(error)))
+
+
+def _whole_bundle(folder: Path) -> Bundle | None:
+    """What `folder` holds undamaged. None where it has to be made from the start: then it is empty."""
+    for stale in folder.rglob(".*"):
+        stale.unlink()  # what a killed export had not finished; the lock says that nobody writes now
+    kept = _undamaged(folder)
+    if kept is None:
+        for entry in folder.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return kept
+
+
+def _undamaged(folder: Path) -> Bundle | None:
+    try:
+        bundle = codec.from_json((folder / BUNDLE_FILE).read_bytes(), Bundle)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    damaged = {name for name, digest in bundle.files.items() if not _is_whole(folder / name, digest)}
+    if bundle.schema != BUNDLE_SCHEMA or damaged - {artifact.path for artifact in bundle.artifacts}:
+        # Of evaluation data and trained weights everything else was made.
+        return None
+    kept = tuple(artifact for artifact in bundle.artifacts if artifact.path not in damaged)
+    files = {name: digest for name, digest in bundle.files.items() if name not in damaged}
+    return msgspec.structs.replace(bundle, artifacts=kept, files=files)
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.is_file() and file_sha256(path) == digest
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+    except OSError:
+        return ""

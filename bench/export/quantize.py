@@ -1,0 +1,193 @@
+"""int8 variants, static and dynamic."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.export.errors import CannotMake
+from bench.export.origin import Array, Feed
+
+if TYPE_CHECKING:
+    import onnx
+
+    from bench.export.workshop import Workshop
+
+_OLDEST_OPSET = 13  # per-channel QuantizeLinear
+_CONV_NOTE = (
+    "convolutions became ConvInteger, which onnxruntime's CPU provider often runs slower than a float convolution; "
+    "int8 is the variant for convolutional models"
+)
+
+
+def onnx_static(shop: Workshop, to: Path, *, pruned: bool = False) -> list[str]:
+    """QDQ int8: weights per channel, activations by the range seen on the calibration data alone."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    calibration = shop.calibration()
+    names = [spec.name for spec in shop.origin.inputs]
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._feeds: Iterator[Feed] = iter(calibration)
+
+        def get_next(self) -> dict[str, Array] | None:
+            feed = next(self._feeds, None)
+            return None if feed is None else dict(zip(names, feed, strict=True))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        ready, notes = _ready(shop, Path(scratch), pruned=pruned)
+        quantize_static(
+            str(ready),
+            str(to),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+        )
+    _require(to, "QuantizeLinear")
+    return [
+        *notes,
+        f"QDQ, weights int8 per channel, activations int8 by min and max over {len(calibration)} calibration examples",
+    ]
+
+
+def onnx_dynamic(shop: Workshop, to: Path) -> list[str]:
+    """int8 weights per channel; activations quantised at run time."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as scratch:
+        ready, notes = _ready(shop, Path(scratch), pruned=False)
+        quantize_dynamic(str(ready), str(to), per_channel=True, weight_type=QuantType.QInt8)
+        problem = _refused(to, shop)
+        if problem:
+            quantize_dynamic(
+                str(ready),
+                str(to),
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["MatMul", "Gemm"],
+            )
+            notes.append(f"only matrix products are quantised: with all operators onnxruntime says {problem}")
+    used = _require(to, "DynamicQuantizeLinear")
+    return [*notes, _CONV_NOTE] if "ConvInteger" in used else notes
+
+
+def tflite_static(shop: Workshop, to: Path, *, pruned: bool = False) -> list[str]:
+    """Full integer: int8 weights, activations, inputs and outputs."""
+    return shop.origin.tflite(to, "int8", pruned=pruned, calibration=shop.calibration())
+
+
+def tflite_dynamic(shop: Workshop, to: Path) -> list[str]:
+    """int8 weights; activations quantised at run time."""
+    return shop.origin.tflite(to, "int8-dynamic", pruned=False, calibration=[])
+
+
+def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProto, list[str]]:
+    """The model at an opset that the tools take, checked against the original, and a note where it was converted.
+
+    Raises:
+        CannotMake: it cannot be converted, or gives other outputs then.
+    """
+    import onnx
+
+    from bench.export.onnx import OPSET
+
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset >= _OLDEST_OPSET:
+        return model, []
+    # Before IR 4 every initialiser also stood among the inputs, where optimisers may not touch it.
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, 8)
+    try:
+        newer = onnx.version_converter.convert_version(model, OPSET)
+        onnx.checker.check_model(newer, full_check=True)
+    except Exception as error:  # the converter raises RuntimeError and its own kinds
+        raise CannotMake(f"its opset {opset} cannot be converted to {OPSET}: {str(error).splitlines()[0]}") from error
+    feed = tuple(array[:1] for array in shop.material.inputs)
+    if not same_outputs(newer, shop, feed):
+        raise CannotMake(f"converted from opset {opset} to {OPSET} it gives other outputs")
+    return newer, [f"converted from opset {opset} to {OPSET}"]
+
+
+def same_outputs(model: onnx.ModelProto, shop: Workshop, feed: Feed) -> bool:
+    """Whether `model` agrees with the source on `feed`."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [spec.name for spec in shop.origin.inputs]
+    made = session.run([spec.name for spec in shop.origin.outputs], dict(zip(names, feed, strict=True)))
+    return close(made, shop.origin.run(feed))
+
+
+def close(left: Sequence[Array], right: Sequence[Array]) -> bool:
+    """Agreement to float32 rounding, relative to the largest output."""
+    return all(
+        a.shape == b.shape
+        and (
+            np.array_equal(a, b)
+            or bool(np.allclose(a, b, rtol=1e-4, atol=1e-5 * max(1.0, float(np.max(np.abs(b), initial=0)))))
+        )
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _ready(shop: Workshop, scratch: Path, *, pruned: bool) -> tuple[Path, list[str]]:
+    """The float model with shapes inferred and operators fused, as the quantiser wants it."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    path, notes = shop.float_onnx(pruned=pruned)
+    model, upgraded = recent_opset(onnx.load(str(path)), shop) if not pruned else (onnx.load(str(path)), [])
+    current, ready = scratch / "current.onnx", scratch / "ready.onnx"
+    onnx.save(model, str(current))
+    try:
+        quant_pre_process(str(current), str(ready), auto_merge=True)
+    except Exception:  # symbolic shape inference does not know every operator
+        quant_pre_process(str(current), str(ready), skip_symbolic_shape=True)
+    _flatten_biases(ready)
+    return ready, [*notes, *upgraded]
+
+
+def _flatten_biases(path: Path) -> None:
+    """Gemm biases of shape [1, n] as [n]: onnxruntime's per-channel quantiser stumbles over the former."""
+    import onnx
+
+    model = onnx.load(str(path))
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses = [name for node in model.graph.node for name in node.input]
+    for node in model.graph.node:
+        bias = tensors.get(node.input[2]) if node.op_type == "Gemm" and len(node.input) > 2 else None
+        if bias is not None and len(bias.dims) == 2 and bias.dims[0] == 1 and uses.count(bias.name) == 1:
+            del bias.dims[0]
+            stale = [value for value in model.graph.value_info if value.name == bias.name]
+            for value in stale:
+                model.graph.value_info.remove(value)
+    onnx.save(model, str(path))
+
+
+def _refused(path: Path, shop: Workshop) -> str | None:
+    import onnxruntime as ort
+
+    try:
+        ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no common base class
+        return str(error).splitlines()[0][:200]
+    return None
+
+
+def _require(path: Path, operator: str) -> dict[str, Any]:
+    from bench.export.onnx_facts import operators
+
+    used = operators(path)
+    if operator not in used:
+        raise CannotMake("the quantiser found no operator that it quantises")
+    return dict(used)

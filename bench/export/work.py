@@ -1,0 +1,79 @@
+"""What the export process does with a request."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.export import messages as msg
+from bench.export.artifact import describe_artifact, file_name
+from bench.export.describe import describe
+from bench.export.errors import PASSING, CannotMake
+from bench.export.files import whole
+from bench.export.variants import SOURCE, VARIANTS
+from bench.export.workshop import Workshop, open_workshop
+from bench.record.artifact import Artifact, Format, Unavailable
+
+_TITLES = {"onnx": "ONNX", "tflite": "TFLite"}
+
+
+def work(request: msg.Request, say: Callable[[msg.Message], None]) -> None:
+    """Describe the model where asked and make every variant of `request`; a failure costs only its own variant.
+
+    Raises:
+        UserError: the model or its data cannot be read.
+    """
+
+    def report(text: str) -> None:
+        say(msg.Progress(f"{request.source.name}: {text}"))
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        shop = open_workshop(request, Path(scratch), report)
+        if request.describe:
+            say(describe(shop))
+        for variant, fmt in request.variants:
+            say(msg.Started(variant, fmt))
+            answer = _make(shop, variant, fmt)
+            say(msg.Made(answer) if isinstance(answer, Artifact) else msg.Missing(answer))
+
+
+def _make(shop: Workshop, variant: str, fmt: Format) -> Artifact | Unavailable:
+    try:
+        return _made(shop, variant, fmt)
+    except CannotMake as error:
+        reason = str(error)
+    except (MemoryError, OSError) as error:
+        traceback.print_exc()
+        reason = f"{PASSING}{type(error).__name__}: {error}"
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"the converter failed: {first_line(error)}"
+    shop.report(f"{fmt} {variant} is unavailable: {reason}")
+    return Unavailable(variant=variant, format=fmt, reason=reason)
+
+
+def _made(shop: Workshop, variant: str, fmt: Format) -> Artifact:
+    as_given = shop.origin.not_float
+    if fmt not in shop.source.formats:
+        raise CannotMake(f"a model in {_TITLES[shop.source.kind]} cannot be turned into {_TITLES[fmt]} here")
+    if variant == SOURCE and as_given is None:
+        raise CannotMake("the model is float32: ask for fp32")
+    if as_given is not None and variant not in (SOURCE, "fp32"):
+        raise CannotMake(as_given)
+    spec = VARIANTS["fp32" if variant == SOURCE else variant]
+    if fmt not in spec.makers:
+        raise CannotMake(f"{variant} is not made in {fmt}")
+    name = SOURCE if as_given is not None else variant
+    shop.report(f"converting to {fmt} {name}")
+    with whole(shop.folder / file_name(shop.source.name, name, fmt)) as temporary:
+        notes = spec.maker(fmt)(shop, temporary)
+        return describe_artifact(shop, name, fmt, temporary, notes)
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The kind of an exception and the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""Finds models and data, and checks what a user hands in. Nothing here imports TensorFlow."""

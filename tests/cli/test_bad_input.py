@@ -1,0 +1,142 @@
+"""Bad input gets one clear message with place and remedy, exit code 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.conftest import bench
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def refused(*arguments: str, cwd: Path) -> str:
+    done = bench(*arguments, cwd=cwd)
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    runs = list(cwd.glob("results/*/*"))
+    assert runs == [], "nothing is left half-written"
+    return done.stderr
+
+
+def identity(path: Path, domain: str = "", operator: str = "Relu") -> Path:
+    node = helper.make_node(operator, ["x"], ["y"], domain=domain)
+    shape = ["n", 4]
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    imports = [helper.make_opsetid("", 17)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), path)
+    return path
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "no such model file" in refused("run", "--model", "none.onnx", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.tflite", "x.keras", "x.h5"])
+def test_a_file_that_is_not_a_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"just some text, no model")
+    said = refused("run", "--model", name, cwd=tmp_path)
+    assert name in said
+    assert "to do:" in said
+
+
+def test_a_truncated_onnx(tmp_path: Path) -> None:
+    path = identity(tmp_path / "x.onnx")
+    path.write_bytes(path.read_bytes()[:-30])
+    assert "x.onnx" in refused("run", "--model", "x.onnx", cwd=tmp_path)
+
+
+def test_an_onnx_with_an_unknown_custom_operator(tmp_path: Path) -> None:
+    identity(tmp_path / "x.onnx", domain="my.company", operator="Frobnicate")
+    said = refused("run", "--model", "x.onnx", cwd=tmp_path)
+    assert "Frobnicate" in said
+    assert "my.company" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "near"),
+    [
+        (("run", "quik"), "unknown suite 'quik'", "quick"),
+        (("run", "--model", "mnist_cn"), "unknown model 'mnist_cn'", "mnist_cnn"),
+        (("export", "mnist_cnn", "--variants", "fp23", "-o", "b"), "unknown variant 'fp23'", "fp32"),
+        (("export", "mnist_cnn", "--formats", "onx", "-o", "b"), "unknown format 'onx'", "onnx"),
+        (("run", "--resume", "2026"), "there are no runs", ""),
+        (("show", "latest"), "there are no runs", ""),
+        (("run", "--only", "nothing-like-it"), "no case matches nothing-like-it", ""),
+    ],
+)
+def test_an_unknown_name(tmp_path: Path, arguments: tuple[str, ...], said: str, near: str) -> None:
+    told = refused(*arguments, cwd=tmp_path)
+    assert said in told
+    if near:
+        assert f"did you mean '{near}'?" in told
+
+
+def test_an_unknown_runtime_provider_and_key_in_a_suite_file(tmp_path: Path) -> None:
+    base = "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn']\nvariants = ['fp32']\n"
+    for text, said in (
+        (base + "runtimes = ['onnxrutime-cpu']", "did you mean 'onnxruntime-cpu'?"),
+        (base + "runtimes = ['onnxruntime-cuba']", "did you mean 'onnxruntime-cuda'?"),
+        (base + "runtime = ['onnxruntime-cpu']", "did you mean 'runtimes'?"),
+    ):
+        (tmp_path / "s.toml").write_text(text)
+        told = refused("run", "s.toml", cwd=tmp_path)
+        assert said in told
+        assert "matrix[0]" in told
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.zeros((5, 4), "f4"), "y": np.zeros(4, "i8")}, "y"),
+        ({"x": np.zeros((5, 3), "f4"), "y": np.zeros(5, "i8")}, "x"),
+        ({"x": np.array(["a", "b"]), "y": np.zeros(2, "i8")}, "x"),
+        ({"y": np.zeros(5, "i8")}, "x"),
+        ({"x": np.array([{}, {}], dtype=object), "y": np.zeros(2, "i8")}, "x"),
+    ],
+)
+def test_data_of_the_wrong_shape_or_dtype(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
+    identity(tmp_path / "x.onnx")
+    np.savez(tmp_path / "d.npz", **arrays)  # type: ignore[arg-type]
+    told = refused("run", "--model", "x.onnx", "--data", "d.npz", cwd=tmp_path)
+    assert "d.npz" in told
+    assert said in told
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file where a folder should be is refused elsewhere in other words")
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file")
+    told = refused("run", "--out", "blocked", cwd=tmp_path)
+    assert "cannot write results" in told
+    assert "--out DIR" in told
+
+
+def test_a_full_disk_ends_the_run_with_a_message_and_keeps_it_resumable(tmp_path: Path, small_disk: Path) -> None:
+    suite = tmp_path / "s.toml"
+    suite.write_text(
+        "name='s'\n[measure]\nmin_s=0.2\nmax_s=0.5\nwarmup_max_s=0.3\n[[matrix]]\nmodels=['mnist_cnn']\n"
+        "variants=['fp32','int8']\nruntimes=['onnxruntime-cpu','litert-xnnpack']\nthreads=[1,2]"
+    )
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        free = os.statvfs(small_disk)
+        file.write(b"\0" * (free.f_bavail * free.f_frsize - 96 * 1024))
+    done = bench("run", str(suite), "--out", str(small_disk), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(small_disk.rglob("*.part")), "nothing is left half-written"
+    filler.unlink()
+    again = bench("run", "--resume", "latest", "--out", str(small_disk), cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
