@@ -23,17 +23,19 @@ _END = object()
 class ChildProcess:
     """A Python module run as a child in a process group of its own.
 
-    Its standard error goes to a file, of which the tail is kept: a pipe that nobody drains would stop it.
+    Its standard error goes to a file, `errors` or a temporary one, which this object closes and of which it
+    tells the tail: a pipe that nobody drains would stop the child.
     """
 
-    def __init__(self, module: str, *, environment: dict[str, str] | None = None, folder: Path | None = None) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+    def __init__(
+        self, module: str, *, environment: dict[str, str] | None = None, errors: IO[bytes] | None = None
+    ) -> None:
+        self._errors = errors or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            cwd=folder,
             env=_environment(environment or {}),
             # A group of its own: Ctrl-C is the parent's to handle, and the group can be ended as one.
             start_new_session=os.name == "posix",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from typing import BinaryIO
+from typing import IO
 
 LIMIT = 1 << 30
 _HEAD = struct.Struct(">I")
@@ -20,7 +20,7 @@ class WireError(Exception):
     """The other side closed in mid-frame or sent something that is no frame."""
 
 
-def take_over() -> tuple[BinaryIO, BinaryIO]:
+def take_over() -> tuple[IO[bytes], IO[bytes]]:
     """In a child: the (incoming, outgoing) frame streams. Call before anything can print."""
     outgoing = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -32,7 +32,7 @@ def take_over() -> tuple[BinaryIO, BinaryIO]:
     return incoming, outgoing
 
 
-def send(stream: BinaryIO, body: bytes) -> None:
+def send(stream: IO[bytes], body: bytes) -> None:
     """Write one frame and flush. Raises OSError where the other side is gone."""
     if len(body) > LIMIT:
         raise WireError(f"a frame of {len(body)} bytes is over the limit of {LIMIT}")
@@ -40,7 +40,7 @@ def send(stream: BinaryIO, body: bytes) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> bytes | None:
+def receive(stream: IO[bytes]) -> bytes | None:
     """The next frame, or None at a clean end of stream. Raises `WireError` on a broken one."""
     head = stream.read(_HEAD.size)
     if not head:

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from bench.errors import UserError, unknown
-from bench.export.files import whole, write_whole
 from bench.export.prepare import BUNDLE_FILE
+from bench.files import whole, write_whole
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Artifact, Bundle
 from bench.zoo.find import file_sha256

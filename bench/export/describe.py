@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.export.files import whole
 from bench.export.messages import Described
 from bench.export.origin import Array, predict
+from bench.files import whole
 from bench.record.artifact import DataInfo, ModelInfo
 from bench.zoo.find import file_sha256
 

@@ -17,10 +17,10 @@ from bench.errors import UserError
 from bench.export import onnx as to_onnx
 from bench.export import tflite as to_tflite
 from bench.export.errors import CannotMake
-from bench.export.files import whole
 from bench.export.origin import Array, Feed, TfliteMode
 from bench.export.program import Program, tensor_spec, tidy_names
 from bench.export.prune import Vary, prune, zeros
+from bench.files import whole
 from bench.zoo.card import CODE_FILE, ModelCard, Pruning
 from bench.zoo.datasets.base import Dataset, Split
 from bench.zoo.find import file_sha256

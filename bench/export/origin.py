@@ -9,8 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bench.record.artifact import TensorSpec
-from bench.zoo.userdata import one_row_an_example
+from bench.record.artifact import TensorSpec, one_row_an_example
 
 Array = npt.NDArray[Any]
 Feed = tuple[Array, ...]

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import queue
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import cast
 
 import msgspec
 from filelock import FileLock, Timeout
 
-import bench
 from bench.errors import UserError, unknown
 from bench.export import messages as msg
 from bench.export.cache import bundle_key, tool_versions
 from bench.export.errors import PASSING, ExportError
-from bench.export.files import write_whole
 from bench.export.variants import SOURCE, VARIANTS
+from bench.files import write_whole
+from bench.process import ChildProcess
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Bundle, DataInfo, Format, ModelInfo, Unavailable
-from bench.wire import WireError, receive, send
+from bench.wire import WireError
 from bench.zoo.find import ModelSource, file_sha256
 
 BUNDLE_FILE = "bundle.json"
-_TAIL = 4000
 Wanted = tuple[str, Format]
 
 
@@ -153,39 +145,39 @@ class _Desk:
         logs.mkdir(parents=True, exist_ok=True)
         log = logs / f"{self._folder.name}.log"
         at_work: Wanted | None = None
-        with tempfile.TemporaryDirectory(prefix="bench-export-") as scratch, log.open("wb") as errors:
-            child = _Child(scratch, errors)
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-export-") as scratch,
+            ChildProcess("bench.export.child", environment=_environment(scratch), errors=log.open("w+b")) as child,
+        ):
             deadline = time.monotonic() + self._timeout_s
             try:
-                child.send(request)
+                child.send(codec.pack(request))
                 while True:
-                    message = child.next(deadline)
+                    message = _next(child, deadline)
                     if isinstance(message, msg.Started):
                         at_work = (message.variant, message.format)
                     elif isinstance(message, msg.Finished):
                         return None
                     else:
-                        self._take(message, log)
+                        self._take(message, child)
             except TimeoutError as error:
                 during = f" while making {at_work[1]} {at_work[0]}" if at_work else ""
                 raise ExportError(
                     f"the export of {self._source.name} took over {self._timeout_s:g} s{during} and was stopped",
-                    tail=_tail(log),
+                    tail=child.tail(),
                 ) from error
-            except (WireError, OSError) as error:
-                ended = child.ended()
+            except WireError as error:
+                ended = _how_it_ended(child)
                 if at_work is None or self._covers(at_work):
-                    raise ExportError(f"the export process {ended}", tail=_tail(log)) from error
+                    raise ExportError(f"the export process {ended}", tail=child.tail()) from error
                 # One variant's crash must not lose the others.
                 self._add_missing(
                     Unavailable(variant=at_work[0], format=at_work[1], reason=f"{PASSING}its converter {ended}")
                 )
                 self._progress(f"{at_work[1]} {at_work[0]}: the export process {ended}; going on with the others")
                 return at_work
-            finally:
-                child.stop()
 
-    def _take(self, message: msg.Message, log: Path) -> None:
+    def _take(self, message: msg.Message, child: ChildProcess) -> None:
         match message:
             case msg.Progress(text):
                 self._progress(text)
@@ -203,7 +195,7 @@ class _Desk:
             case msg.Refused(what, where, remedy):
                 raise UserError(what, where=where, remedy=remedy)
             case msg.Broken(reason):
-                raise ExportError(f"the export of {self._source.name} failed: {reason}", tail=_tail(log))
+                raise ExportError(f"the export of {self._source.name} failed: {reason}", tail=child.tail())
 
     def _add_missing(self, unavailable: Unavailable) -> None:
         bundle = self._known()
@@ -223,81 +215,31 @@ class _Desk:
         write_whole(self._folder / BUNDLE_FILE, codec.json_bytes(bundle))
 
 
-class _Child:
-    """The export process, with a thread that turns its frames into a queue, so that waiting can end."""
+def _environment(scratch: str) -> dict[str, str]:
+    return {
+        "TMPDIR": scratch,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": "tensorflow",
+        # Exports come out the same with and without a GPU.
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
 
-    def __init__(self, scratch: str, errors: IO[bytes]) -> None:
-        package_home = str(Path(bench.__file__).resolve().parent.parent)
-        search = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(search),
-            "TMPDIR": scratch,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "KERAS_BACKEND": "tensorflow",
-            # Exports come out the same with and without a GPU.
-            "CUDA_VISIBLE_DEVICES": "-1",
-        }
-        # -P: a file called keras.py in the user's folder must not stand in for the package.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.export.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-            start_new_session=True,
-        )
-        self._frames: queue.Queue[bytes | Exception] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
 
-    def send(self, request: msg.Request) -> None:
-        """Hand the work over."""
-        assert self._process.stdin is not None
-        send(cast(BinaryIO, self._process.stdin), codec.pack(request))
+def _next(child: ChildProcess, deadline: float) -> msg.Message:
+    """The next message. Raises TimeoutError at `deadline`, `WireError` where the child is gone or unreadable."""
+    frame = child.receive(deadline - time.monotonic())
+    if frame is None:
+        raise WireError("the export process closed its output")
+    try:
+        # msgspec reads unions of tagged records; the cast is for the type checker.
+        return cast(msg.Message, codec.unpack(frame, cast(type, msg.Message)))
+    except msgspec.MsgspecError as error:
+        raise WireError(f"not a message: {error}") from error
 
-    def next(self, deadline: float) -> msg.Message:
-        """The next message. Raises TimeoutError at `deadline`, `WireError` or OSError where the child is gone."""
-        try:
-            frame = self._frames.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty as error:
-            raise TimeoutError from error
-        if isinstance(frame, Exception):
-            raise frame
-        try:
-            # msgspec reads unions of tagged records; the cast is for the type checker.
-            return cast(msg.Message, codec.unpack(frame, cast(type, msg.Message)))
-        except msgspec.MsgspecError as error:
-            raise WireError(f"not a message: {error}") from error
 
-    def ended(self) -> str:
-        """How the process ended, in words."""
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "closed its side and went on"
-        if code < 0:
-            return f"died of {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
-
-    def stop(self) -> None:
-        """End the process and all that it started."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        try:
-            while (frame := receive(cast(BinaryIO, self._process.stdout))) is not None:
-                self._frames.put(frame)
-            self._frames.put(WireError("the export process closed its output"))
-        except (WireError, OSError, ValueError) as error:
-            self._frames.put(error if not isinstance(error, ValueError) else WireError(str(error)))
+def _how_it_ended(child: ChildProcess) -> str:
+    code, name = child.end(grace_s=5)
+    return f"died of {name}" if name else f"ended with exit code {code}"
 
 
 def _whole_bundle(folder: Path) -> Bundle | None:
@@ -327,10 +269,3 @@ def _undamaged(folder: Path) -> Bundle | None:
 
 def _is_whole(path: Path, digest: str) -> bool:
     return path.is_file() and file_sha256(path) == digest
-
-
-def _tail(log: Path) -> str:
-    try:
-        return log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
-    except OSError:
-        return ""

@@ -11,9 +11,9 @@ from bench.export import messages as msg
 from bench.export.artifact import describe_artifact, file_name
 from bench.export.describe import describe
 from bench.export.errors import PASSING, CannotMake
-from bench.export.files import whole
 from bench.export.variants import SOURCE, VARIANTS
 from bench.export.workshop import Workshop, open_workshop
+from bench.files import whole
 from bench.record.artifact import Artifact, Format, Unavailable
 
 _TITLES = {"onnx": "ONNX", "tflite": "TFLite"}

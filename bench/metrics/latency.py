@@ -49,26 +49,14 @@ def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Meas
         np.concatenate([s.block for s in streams]),
         confidence=confidence,
     )
-    if not isinstance(estimate, Estimate):
-        needed = min_samples(q)
-        if estimate.n < needed:
-            return Measurement.unavailable("s", f"too few samples ({estimate.n} of {needed})", estimate.n)
-        # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
-        worth = int(estimate.n_effective)
-        return Measurement(
-            value=float(np.quantile(values, q, method="inverted_cdf")) * _NANO,
-            unit="s",
-            n=estimate.n,
-            how=f"{HOW}; no interval: worth {worth} independent samples of {needed}",
-        )
+    if isinstance(estimate, Estimate) or estimate.n < min_samples(q):
+        return estimate.measurement("s", HOW, scale=_NANO)
+    # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
     return Measurement(
-        value=estimate.value * _NANO,
+        value=float(np.quantile(values, q, method="inverted_cdf")) * _NANO,
         unit="s",
         n=estimate.n,
-        low=estimate.low * _NANO,
-        high=estimate.high * _NANO,
-        confidence=estimate.confidence,
-        how=HOW,
+        how=f"{HOW}; no interval: worth {int(estimate.n_effective)} independent samples of {estimate.needed}",
     )
 
 

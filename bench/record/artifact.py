@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -48,6 +49,14 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     sparsity: float | None = None
     operators: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+
+
+def one_row_an_example(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether axis 0 of every input is the batch (free or 1), so that an example is one row of it.
+
+    Where it is not, an example is a whole feed and its arrays have one axis more than the input.
+    """
+    return all(spec.shape and spec.shape[0] in (None, 1) for spec in inputs)
 
 
 class Unavailable(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast, get_origin
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 import numpy as np
@@ -50,4 +50,4 @@ def json_bytes(record: Any) -> bytes:
 
 def from_json(data: bytes, kind: type[T]) -> T:
     """The record in JSON `data`; raises as `unpack`."""
-    return cast(T, msgspec.json.decode(data, type=kind))
+    return msgspec.json.decode(data, type=kind)

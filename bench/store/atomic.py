@@ -1,32 +1,30 @@
-"""Files that are either whole or absent."""
+"""Whole files in a results folder; what the disk refuses becomes a clear message."""
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.files import whole, write_whole
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` at once. Raises `UserError` where the folder or the disk refuses."""
-    write_with(path, lambda part: _write_durably(part, content))
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, then put it in place. Raises `UserError` as `write_bytes`."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write(part)
-        part.replace(path)
+        with whole(path) as part:
+            write(part)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise storage_error(error, path) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def storage_error(error: OSError, path: Path) -> UserError:
@@ -40,10 +38,3 @@ def storage_error(error: OSError, path: Path) -> UserError:
         where=str(path),
         remedy="choose another folder with --out DIR",
     )
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

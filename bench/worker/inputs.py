@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.machine.cpu import last_level_cache
-from bench.record.artifact import Artifact
-from bench.runtimes.base import Array, declared_shape, quantise
+from bench.record.artifact import Artifact, one_row_an_example
+from bench.runtimes.base import Array, SessionError, declared_shape, quantise
 
 POOL_SHARE = 1.25
 """Pool over cache size: a pool that does not fit cannot be served from the cache."""
@@ -24,31 +24,30 @@ def read_inputs(path: Path) -> list[Array]:
 
 
 def shapes(artifact: Artifact, examples: Sequence[Array], batch: int) -> list[tuple[int, ...]]:
-    """Concrete input shapes: the declared ones, free axes as the examples have them."""
-    concrete = []
-    for spec, values in zip(artifact.inputs, examples, strict=True):
-        shape = declared_shape(spec, batch)
-        given = values.shape[1:]
-        free = [axis is None for axis in spec.shape[1:]]
-        rest = tuple(
-            int(given[at]) if at < len(given) and is_free else axis
-            for at, (axis, is_free) in enumerate(zip(shape[1:], free, strict=True))
-        )
-        concrete.append((*shape[:1], *rest))
-    return concrete
+    """Concrete input shapes for `batch` examples: the declared ones, free axes as the examples have them.
+
+    Raises:
+        SessionError: the artifact cannot take that batch.
+    """
+    if not one_row_an_example(artifact.inputs):
+        if batch != 1:
+            raise SessionError(f"an input has no batch axis; batch {batch} cannot run")
+        return [values.shape[1:] for values in examples]
+    return [
+        (*declared_shape(spec, batch)[:1], *values.shape[1:])
+        for spec, values in zip(artifact.inputs, examples, strict=True)
+    ]
 
 
 def batches(artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]]) -> Iterator[list[Array]]:
-    """The examples in order, as feeds in the model's data types; the last batch is filled by repeating.
-
-    An input without a batch axis (a scalar, say) takes one example as it is.
-    """
+    """The examples in order, as feeds in the model's data types; the last batch is filled by repeating."""
     total = len(examples[0])
-    size = next((shape[0] for shape in wanted if shape), 1)
+    rows = one_row_an_example(artifact.inputs)
+    size = wanted[0][0] if rows else 1
     for start in range(0, total, size):
-        rows = np.arange(start, start + size) % total
+        chosen = np.arange(start, start + size) % total
         yield [
-            quantise(values[rows].reshape(shape) if shape else values[start].reshape(()), spec)
+            quantise(values[chosen].reshape(shape), spec)
             for spec, values, shape in zip(artifact.inputs, examples, wanted, strict=True)
         ]
 

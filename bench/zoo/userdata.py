@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import UserError, unknown
-from bench.record.artifact import TensorSpec
+from bench.record.artifact import TensorSpec, one_row_an_example
 from bench.zoo.datasets.base import Array, Split, calibration_from
 from bench.zoo.find import file_sha256
 
@@ -34,14 +34,6 @@ class UserData:
     labels: Array | None
     calibration: tuple[Array, ...] | None
     train: Split | None
-
-
-def one_row_an_example(inputs: Sequence[TensorSpec]) -> bool:
-    """Whether axis 0 of every input is the batch (free or 1), so that an example is one row of it.
-
-    Where it is not, an example is a whole feed and its arrays have one axis more than the input.
-    """
-    return all(spec.shape and spec.shape[0] in (None, 1) for spec in inputs)
 
 
 def data_sha256(path: Path) -> str:

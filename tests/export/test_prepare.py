@@ -13,7 +13,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench.errors import UserError
-from bench.export import prepare as prepare_module
 from bench.export.bundle import read_index
 from bench.export.cache import bundle_key, cache_dir
 from bench.export.errors import ExportError
@@ -176,7 +175,7 @@ def _with_child(monkeypatch, script: Path) -> None:
     def swapped(command, **kwargs):
         return real([sys.executable, "-P", str(script)], **kwargs)
 
-    monkeypatch.setattr(prepare_module.subprocess, "Popen", swapped)
+    monkeypatch.setattr(subprocess, "Popen", swapped)
 
 
 def test_a_crash_in_one_variant_costs_only_that_variant(tiny, tmp_path, monkeypatch):

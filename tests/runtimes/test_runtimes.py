@@ -90,7 +90,7 @@ def test_a_provider_that_takes_no_node_fails_the_case(
     monkeypatch.setitem(RUNTIMES["onnxruntime"].providers, "azure", "AzureExecutionProvider")
     runtime, opening = opening_for(digits_bundle, "onnxruntime-azure", "fp32")
     session = open_session(runtime, opening)
-    with pytest.raises(SessionError, match="asked for and took no node.*CPUExecutionProvider"):
+    with pytest.raises(SessionError, match=r"asked for and took no node.*CPUExecutionProvider"):
         session.placement()
 
 

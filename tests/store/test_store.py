@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -141,7 +140,7 @@ def test_a_file_is_whole_or_absent_when_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the disk is full"):
         write_with(path, half)
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["f"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
 
 
 def made_manifest(folder: Path) -> manifest.Manifest:

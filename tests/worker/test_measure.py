@@ -19,8 +19,8 @@ from bench.record.case import Case
 from bench.record.observation import Observation, Plan, Telemetry
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.sampler import Sampler
-from bench.worker.messages import Job
 from bench.worker.measure import measure
+from bench.worker.messages import Job
 
 SHORT = Plan(warmup_min_s=0.05, warmup_max_s=0.5, min_s=0.2, max_s=0.6, min_samples=64, timeout_s=30)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.record.artifact import TensorSpec
-from bench.zoo.userdata import data_sha256, one_row_an_example, read
+from bench.record.artifact import TensorSpec, one_row_an_example
+from bench.zoo.userdata import data_sha256, read
 
 ONE = (TensorSpec(name="image", dtype="float32", shape=(None, 4, 4, 1)),)
 TWO = (TensorSpec(name="a", dtype="float32", shape=(None, 3)), TensorSpec(name="b", dtype="int64", shape=(None,)))

@@ -1,7 +1,8 @@
-"""Files that are whole or not there."""
+"""Files that are either whole or absent."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when the block ends well."""
+    """A temporary name beside `path` that takes its place when the block ends well, and is gone otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: converters choose the format by it.
     temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
@@ -22,6 +23,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path` at once."""
-    with whole(path) as temporary:
-        temporary.write_bytes(content)
+    """Write `content` to `path` at once, and to the disk before its name appears."""
+    with whole(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
