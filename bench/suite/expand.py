@@ -38,7 +38,7 @@ def expand(
         UserError: a variant, runtime or scenario that does not exist, or a suite without models.
     """
     cases: dict[str, Case] = {}
-    notes: list[str] = []
+    left_out: dict[str, list[str]] = {}
     for index, matrix in enumerate(suite.matrix):
         where = f"suite {suite.name}: matrix[{index}]"
         _check(matrix, variants, runtimes, scenarios, where)
@@ -48,21 +48,19 @@ def expand(
             if reason is None:
                 targets.append(target)
             else:
-                notes.append(f"{target}: not run, {reason}")
+                left_out.setdefault(f"not run, {reason}", []).append(target)
         names = list(given_models or matrix.models)
         if not names:
             raise UserError("the suite names no model", where=f"{where}.models", remedy="add one, or give --model PATH")
         axes = (names, targets, matrix.variants, matrix.threads, matrix.batch, matrix.scenarios)
         for model, target, variant, threads, batch, scenario in itertools.product(*axes):
             if not runtimes[target] & models[model]:
-                notes.append(
-                    f"{target}: not run for {model}, which cannot become {' or '.join(sorted(runtimes[target]))}"
-                )
+                why = f"not run for {model}, which cannot become {' or '.join(sorted(runtimes[target]))}"
+                left_out.setdefault(why, []).append(target)
                 continue
             if not runtimes[target] & models[model] & variants[variant]:
-                notes.append(
-                    f"{variant} on {target}: not run, it is a variant of {' and '.join(sorted(variants[variant]))}"
-                )
+                why = f"not run, it is a variant of {' and '.join(sorted(variants[variant]))}"
+                left_out.setdefault(why, []).append(f"{variant} on {target}")
                 continue
             runtime, _, provider = target.partition("-")
             case = Case(
@@ -76,7 +74,8 @@ def expand(
                 options=dict(matrix.options),
             )
             cases.setdefault(case.id, case)
-    return list(cases.values()), list(dict.fromkeys(notes))
+    notes = [f"{', '.join(dict.fromkeys(who))}: {why}" for why, who in left_out.items()]
+    return list(cases.values()), notes
 
 
 def only(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:

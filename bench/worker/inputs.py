@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from bench.runtimes.base import Array, SessionError, declared_shape, quantise
 POOL_SHARE = 1.25
 """Pool over cache size: a pool that does not fit cannot be served from the cache."""
 POOL_LIMIT = 512 * 2**20
-_MOST_BUFFERS = 1_000_000
 
 
 def read_inputs(path: Path) -> list[Array]:
@@ -60,21 +61,30 @@ class Pool:
     """
 
     def __init__(self, artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]]) -> None:
-        distinct = list(batches(artifact, examples, wanted))
-        one = sum(array.nbytes for array in distinct[0])
+        dtypes = [np.dtype(spec.dtype) for spec in artifact.inputs]
+        one = sum(math.prod(shape) * dtype.itemsize for shape, dtype in zip(wanted, dtypes, strict=True))
+        size = wanted[0][0] if one_row_an_example(artifact.inputs) else 1
+        distinct = -(-len(examples[0]) // size)
         cache, source = last_level_cache()
-        aim = min(int(cache * POOL_SHARE), POOL_LIMIT)
-        self.count = max(1, min(max(len(distinct), -(-aim // one)), max(len(distinct), _MOST_BUFFERS)))
-        self._blocks = []
-        for position in range(len(distinct[0])):
-            block = np.empty((self.count, *distinct[0][position].shape), distinct[0][position].dtype)
-            for at in range(self.count):
-                block[at] = distinct[at % len(distinct)][position]
-            self._blocks.append(block)
-        size = self.count * one
-        verdict = "larger" if size > cache else "not larger"
+        aim = -(-int(cache * POOL_SHARE) // one)
+        self.count = max(1, min(max(distinct, aim), POOL_LIMIT // one))
+        self._blocks = [np.empty((self.count, *shape), dtype) for shape, dtype in zip(wanted, dtypes, strict=True)]
+        filled = 0
+        for feed in itertools.islice(batches(artifact, examples, wanted), self.count):
+            for block, values in zip(self._blocks, feed, strict=True):
+                block[filled] = values
+            filled += 1
+        distinct = filled
+        while filled < self.count:
+            # What is there is doubled until the pool is full.
+            more = min(filled, self.count - filled)
+            for block in self._blocks:
+                block[filled : filled + more] = block[:more]
+            filled += more
+        total = self.count * one
+        verdict = "larger" if total > cache else "not larger"
         self.about = (
-            f"{self.count:,} buffers of {len(distinct):,} distinct inputs, {size / 2**20:.1f} MiB, "
+            f"{self.count:,} buffers of {distinct:,} distinct inputs, {total / 2**20:.1f} MiB, "
             f"{verdict} than the last-level cache of {cache / 2**20:.0f} MiB ({source})"
         )
 
