@@ -85,7 +85,7 @@ def quantise(values: Array, spec: TensorSpec) -> Array:
     """Real values in the data type of a tensor: stored = round(real / scale) + zero_point, saturated."""
     dtype = np.dtype(spec.dtype)
     if spec.scale is None or spec.zero_point is None or values.dtype == dtype:
-        return np.ascontiguousarray(values, dtype=dtype)
+        return np.asarray(values, dtype=dtype, order="C")
     limits = np.iinfo(dtype)
     stored = np.round(values / spec.scale) + spec.zero_point
     return np.clip(stored, limits.min, limits.max).astype(dtype)

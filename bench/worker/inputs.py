@@ -90,4 +90,4 @@ class Pool:
 
     def __getitem__(self, position: int) -> list[Array]:
         """Views of the buffers at `position`, one an input; no byte of them is read."""
-        return [block[position] for block in self._blocks]
+        return [block[position, ...] for block in self._blocks]
