@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import tempfile
 import time
@@ -57,6 +58,7 @@ def prepare(
             where="--data",
             remedy="leave --data out, or give a model file",
         )
+    _check_tools(source)
     folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +83,22 @@ def prepare(
     finally:
         lock.release()
     return folder
+
+
+_KERAS_TOOLS = ("tensorflow", "tf2onnx", "onnxslim", "sklearn")
+_ONNX_TOOLS = ("onnx", "onnxslim", "onnxconverter_common")
+
+
+def _check_tools(source: ModelSource) -> None:
+    """Say at once where this is the slim install, which runs bundles only."""
+    needed = {"onnx": _ONNX_TOOLS, "tflite": ("ai_edge_quantizer",)}.get(source.kind, _KERAS_TOOLS)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"this install cannot export {source.name}: it has no {', '.join(missing)}",
+            where=source.about,
+            remedy="install the whole package (pip install counterpoise), or run a bundle made with `bench export`",
+        )
 
 
 class _Desk:

@@ -9,7 +9,7 @@ from bench.record.artifact import Artifact
 from bench.record.case import Case
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.record.observation import Failure, Observation
+from bench.record.observation import Failure, Observation, Plan
 from bench.record.row import Row
 from bench.stats.steady import drifted
 
@@ -20,7 +20,7 @@ def make_row(
     *,
     artifact: Artifact | None,
     dataset: str,
-    confidence: float,
+    plan: Plan,
     quality_floor: float | None = None,
 ) -> Row:
     """The row of a case from all its invocations; a failed one makes the row failed, with its reason."""
@@ -40,7 +40,7 @@ def make_row(
             invocations=len(observations),
         )
     figures = (
-        latency.figures(observations, confidence)
+        latency.figures(observations, plan.confidence)
         | memory.figures(observations)
         | energy.figures(observations)
         | _quality(observations)
@@ -53,7 +53,7 @@ def make_row(
         metrics={name: figures[name] for name in METRICS},
         artifact=artifact,
         placement=observations[0].placement,
-        warnings=tuple(dict.fromkeys(_warnings(observations, figures, artifact, quality_floor))),
+        warnings=tuple(dict.fromkeys(_warnings(observations, figures, plan, quality_floor))),
         invocations=len(observations),
         facts=observations[0].facts | {"stopped_by": [o.samples.stopped_by for o in observations if o.samples]},
     )
@@ -70,20 +70,29 @@ def _quality(observations: Sequence[Observation]) -> dict[str, Measurement]:
     return next((seen.quality for seen in observations if seen.quality), quality.missing("no evaluation was asked for"))
 
 
+def _precision(median: Measurement, observations: Sequence[Observation], plan: Plan) -> list[str]:
+    """Whether the median is known less closely than was asked for, and what ended the measuring."""
+    if median.value is None or median.low is None or median.high is None:
+        return []
+    half = (median.high - median.low) / 2 / median.value
+    if half <= plan.precision:
+        return []
+    stops = "; ".join(dict.fromkeys(o.samples.stopped_by for o in observations if o.samples is not None))
+    return [f"p50 is known to ±{half:.1%} only, ±{plan.precision:.1%} was asked for; measuring ended by {stops}"]
+
+
 def _warnings(
     observations: Sequence[Observation],
     figures: dict[str, Measurement],
-    artifact: Artifact | None,
+    plan: Plan,
     quality_floor: float | None,
 ) -> list[str]:
     """What a reader of the figures has to know."""
-    told: list[str] = []
+    told = _precision(figures["p50_latency"], observations, plan)
     for seen in observations:
         if seen.warmup is not None and not seen.warmup.steady:
             told.append(f"not steady: {seen.warmup.how}")
         if seen.samples is not None:
-            if not seen.samples.stopped_by.startswith("precision"):
-                told.append(f"the asked precision was not reached: stopped by {seen.samples.stopped_by}")
             verdict = drifted(latency.block_medians(seen.samples))
             if verdict.drifted:
                 told.append(f"drift: {verdict.sentence}")

@@ -165,7 +165,7 @@ class _Conductor:
             [self.seen[case.id, at] for at in range(plan.invocations) if (case.id, at) in self.seen],
             artifact=subject.artifact(case),
             dataset=subject.entry.dataset,
-            confidence=plan.confidence,
+            plan=plan,
             quality_floor=subject.entry.quality_floor,
         )
 
