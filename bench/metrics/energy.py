@@ -5,37 +5,71 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.record.measurement import Measurement
-from bench.record.observation import Observation
-from bench.sensors.energy import cpu_energy, gpu_energy, mean_power, per_item, total
+from bench.record.observation import Observation, Telemetry
+from bench.sensors.energy import cpu_energy, gpu_energy, idle_power, mean_power, per_item, total, without_idle
+from bench.sensors.idle import END, START
 
 
 def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
     """Joules of one example and watts: CPU packages and GPUs together, or what of them was measured.
 
-    The figure is of the whole device, idle included. Over several invocations energies and times add up.
+    `energy` is of the whole device, idle included; `energy_net` is that less what the device drew at rest,
+    before and after, in the same time. Over several invocations energies, times and examples add up.
     """
-    energies, seconds, examples = [], 0.0, 0
+    gross, net, seconds, examples = [], [], 0.0, 0
     for seen in observations:
         phase = next((p for p in seen.phases if p.name == "measure"), None)
         if phase is None or seen.telemetry is None or seen.samples is None:
             return _absent("the measured phase is not on record")
-        cpu = cpu_energy(seen.telemetry, phase.start_ns, phase.end_ns)
-        gpus = list(gpu_energy(seen.telemetry, phase.start_ns, phase.end_ns).values())
-        known = [part for part in (cpu, *gpus) if part.value is not None]
-        if not known:
-            missing = [gpu.reason for gpu in gpus] or [_gpu_reason(seen)]
-            return _absent("; ".join(filter(None, (cpu.reason, *missing))))
-        energies.append(total(known))
-        seconds += (phase.end_ns - phase.start_ns) * 1e-9
+        span = (phase.end_ns - phase.start_ns) * 1e-9
+        energy = _energy(seen.telemetry, phase.start_ns, phase.end_ns)
+        gross.append(energy)
+        net.append(without_idle(energy, _rest(seen), span))
+        seconds += span
         examples += len(seen.samples.latency_ns) * seen.case.batch
-    whole = total(energies)
-    return {"energy": per_item(whole, examples), "power": mean_power(whole, seconds)}
+    whole = total(gross)
+    return {
+        "energy": per_item(whole, examples),
+        "energy_net": per_item(total(net), examples),
+        "power": mean_power(whole, seconds),
+        "idle_power": idle_power(*_rests(observations[0])) if observations[0].idle else _no_idle("W"),
+    }
+
+
+def _energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> Measurement:
+    """What was measured of CPU and GPUs, added up; unavailable with every reason where nothing was."""
+    parts = [cpu_energy(telemetry, start_ns, end_ns), *gpu_energy(telemetry, start_ns, end_ns).values()]
+    known = [part for part in parts if part.value is not None]
+    if known:
+        return total(known)
+    reasons = [part.reason for part in parts]
+    if len(parts) == 1:
+        reasons += [s.reason for s in telemetry.sensors if s.sensor == "nvml" and not s.available]
+    return Measurement.unavailable("J", "; ".join(dict.fromkeys(filter(None, reasons))))
+
+
+def _rests(seen: Observation) -> tuple[Measurement, Measurement]:
+    """Power at rest before and after, W."""
+    before, after = (_idle(telemetry) for telemetry in seen.idle)
+    return before, after
+
+
+def _rest(seen: Observation) -> Measurement:
+    return idle_power(*_rests(seen)) if seen.idle else _no_idle("W")
+
+
+def _idle(telemetry: Telemetry) -> Measurement:
+    stamps = [[r.t_ns for r in telemetry.snapshots.get(edge, ())] for edge in (START, END)]
+    if not all(stamps):
+        return Measurement.unavailable("W", "the sampler gave no readings at rest")
+    start, end = max(stamps[0]), min(stamps[1])
+    return mean_power(_energy(telemetry, start, end), (end - start) * 1e-9)
+
+
+def _no_idle(unit: str) -> Measurement:
+    return Measurement.unavailable(unit, "no rest was measured, as there is no sensor of energy")
 
 
 def _absent(reason: str) -> dict[str, Measurement]:
-    return {"energy": Measurement.unavailable("J", reason), "power": Measurement.unavailable("W", reason)}
-
-
-def _gpu_reason(seen: Observation) -> str | None:
-    states = seen.telemetry.sensors if seen.telemetry else ()
-    return next((state.reason for state in states if state.sensor == "nvml" and not state.available), None)
+    units = {"energy": "J", "energy_net": "J", "power": "W", "idle_power": "W"}
+    return {name: Measurement.unavailable(unit, reason) for name, unit in units.items()}

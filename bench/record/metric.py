@@ -54,6 +54,8 @@ METRICS: dict[str, Metric] = {
         Metric("pss_steady", "PSS", "B", "lower", "proportional set at the end of the measured phase"),
         Metric("cpu_utilisation", "CPU", "1", "neither", "CPU time of the process over wall time, in cores"),
         Metric("energy", "energy", "J", "lower", "energy of one inference, whole device, idle included"),
+        Metric("energy_net", "net energy", "J", "lower", "energy of one inference less that of the device at rest"),
+        Metric("idle_power", "idle", "W", "neither", "mean power at rest before and after the case"),
         Metric("power", "power", "W", "lower", "mean power over the measured phase"),
         Metric("size", "size", "B", "lower", "bytes of the artifact on disk"),
     )

@@ -27,7 +27,9 @@ from bench.record.row import Row
 from bench.runner.events import Events
 from bench.runner.plan import Planned, Request, Subject, make_subjects, plan_run, settle
 from bench.runtimes.table import RUNTIMES
+from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
+from bench.sensors.table import DEFAULT
 from bench.store import journal, runs, tables
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 from bench.worker.measure import measure
@@ -105,10 +107,14 @@ class _Conductor:
         self.events.begin(len(rounds), len(rounds) - len(todo))
         harness = share_out(usable_cores(), max(case.threads for case in cases)).harness
         try:
-            with Sampler(affinity=harness) as sampler:
+            with _sampler(plan, harness) as sampler:
+                rest = can_measure_energy(sampler)
                 for case, invocation in todo:
                     self.events.case(case, invocation)
+                    before = (watch_idle(sampler, plan.idle_s),) if rest else ()
                     found = self._observe(case, invocation, sampler)
+                    after = (watch_idle(sampler, plan.idle_s),) if rest else ()
+                    found = msgspec.structs.replace(found, idle=before + after)
                     journal.append(self.folder, found)
                     self.seen[case.id, invocation] = found
                     self.events.done(self._row(case))
@@ -182,6 +188,13 @@ def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> 
         order.shuffle(there)
         rounds += [(case, invocation) for case in there]
     return rounds
+
+
+def _sampler(plan: Plan, cores: Sequence[int] | None) -> Sampler:
+    """The sampler on the harness's cores; the estimate of energy only where it was asked for."""
+    if plan.tdp_w is None:
+        return Sampler(affinity=cores)
+    return Sampler((*DEFAULT, "tdp"), options={"tdp": {"tdp_w": plan.tdp_w, "idle_w": plan.idle_w}}, affinity=cores)
 
 
 def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:

@@ -129,6 +129,8 @@ def _telemetry(seen: Observation) -> pl.DataFrame:
         return (seen.case.id, seen.invocation, edge, *told)
 
     lines = [line(reading, None) for reading in seen.telemetry.readings]
+    for rest in seen.idle:
+        lines += [line(reading, "idle") for reading in rest.readings]
     lines += [line(reading, edge) for edge, taken in seen.telemetry.snapshots.items() for reading in taken]
     return pl.DataFrame(lines, schema=_TELEMETRY_NONE.schema, orient="row")
 

@@ -46,11 +46,16 @@ class Measure(_Strict):
     timeout_s: PositiveFloat = 120.0
     memory_limit_mb: PositiveInt | None = None
     invocations: PositiveInt = 1
+    idle_s: PositiveFloat = Field(default=1.0, description="rest before and after a case, where energy can be measured")
+    tdp_w: PositiveFloat | None = Field(default=None, description="estimate CPU energy from load and this rated power")
+    idle_w: float = Field(default=0.0, ge=0, description="power at rest, for the estimate")
 
     @model_validator(mode="after")
     def _ordered(self) -> Measure:
         if self.warmup_min_s > self.warmup_max_s:
             raise ValueError(f"warmup_min_s ({self.warmup_min_s}) is over warmup_max_s ({self.warmup_max_s})")
+        if self.tdp_w is not None and self.idle_w > self.tdp_w:
+            raise ValueError(f"idle_w ({self.idle_w}) is over tdp_w ({self.tdp_w})")
         if self.min_s > self.max_s:
             raise ValueError(f"min_s ({self.min_s}) is over max_s ({self.max_s})")
         if self.timeout_s <= self.warmup_max_s + self.max_s:
