@@ -11,6 +11,7 @@ from bench.record.measurement import Measurement
 from bench.record.observation import Observation, Samples
 from bench.stats.estimate import Estimate
 from bench.stats.interval import quantile_interval
+from bench.stats.outliers import outliers
 from bench.stats.percentile import min_samples
 
 PERCENTILES = {"p50_latency": 0.5, "p90_latency": 0.9, "p99_latency": 0.99, "p999_latency": 0.999}
@@ -27,6 +28,7 @@ def figures(observations: Sequence[Observation], confidence: float) -> dict[str,
         [float(s.latency_ns.mean()) * _NANO for s in streams], "s", _count(streams)
     )
     found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
+    found["outlier_share"] = _outliers(streams)
     for name, field in (("load_time", "load_ns"), ("first_inference", "first_ns")):
         values = [getattr(seen, field) * _NANO for seen in observations if getattr(seen, field) is not None]
         found[name] = _over_invocations(values, "s", len(values))
@@ -58,6 +60,13 @@ def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Meas
         n=estimate.n,
         how=f"{HOW}; no interval: worth {int(estimate.n_effective)} independent samples of {estimate.needed}",
     )
+
+
+def _outliers(streams: Sequence[Samples]) -> Measurement:
+    """Outliers of each invocation by its own median, over all samples: reported, never deleted."""
+    counts = [outliers(s.latency_ns) for s in streams]
+    n = sum(count.n for count in counts)
+    return Measurement(value=sum(c.low + c.high for c in counts) / n, unit="1", n=n, how=HOW)
 
 
 def _over_invocations(values: Sequence[float], unit: str, n: int) -> Measurement:

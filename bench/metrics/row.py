@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from bench.metrics import energy, latency, memory, quality
+from bench.metrics import conditions, energy, latency, memory, quality
 from bench.record.artifact import Artifact
 from bench.record.case import Case
 from bench.record.measurement import Measurement
@@ -55,8 +56,16 @@ def make_row(
         placement=observations[0].placement,
         warnings=tuple(dict.fromkeys(_warnings(observations, figures, plan, quality_floor))),
         invocations=len(observations),
-        facts=observations[0].facts | {"stopped_by": [o.samples.stopped_by for o in observations if o.samples]},
+        facts=observations[0].facts | _facts(observations),
     )
+
+
+def _facts(observations: Sequence[Observation]) -> dict[str, Any]:
+    """What the parent knows of the invocations, beside what the worker said of itself."""
+    return {
+        "stopped_by": [o.samples.stopped_by for o in observations if o.samples],
+        "sampler_cores": [conditions.sampler_share(o.telemetry) for o in observations if o.telemetry],
+    }
 
 
 def _size(artifact: Artifact | None) -> Measurement:
@@ -96,6 +105,7 @@ def _warnings(
             verdict = drifted(latency.block_medians(seen.samples))
             if verdict.drifted:
                 told.append(f"drift: {verdict.sentence}")
+        told += conditions.warnings(seen)
         if seen.facts.get("heavy_modules"):
             told.append(f"the measuring process had imported {', '.join(seen.facts['heavy_modules'])}")
         for state in seen.telemetry.sensors if seen.telemetry else ():

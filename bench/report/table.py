@@ -13,6 +13,7 @@ from bench.report.units import digits, scale_for
 from bench.store.manifest import Manifest
 
 ABSENT = "–"
+_LAST = 99
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
     if len(set(known)) > 1 and spec.better != "neither":
         pick = min if spec.better == "lower" else max
         best = next(at for at, m in enumerate(found) if m.value == pick(known))
-    return Column(title, cells, figure.priority, numeric=True, best=best)
+    # A column without a figure only costs width: its reason stands below the table.
+    return Column(title, cells, figure.priority if known else _LAST, numeric=True, best=best)
 
 
 def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:
