@@ -11,6 +11,7 @@ from bench.cli.doctor import doctor
 from bench.cli.export import export
 from bench.cli.listing import list_command
 from bench.cli.run import run
+from bench.cli.selftest import selftest
 from bench.cli.show import show
 
 EXAMPLES = """
@@ -59,6 +60,7 @@ app.command("show")(show)
 app.command("list")(list_command)
 app.command("export")(export)
 app.command("doctor")(doctor)
+app.command("selftest")(selftest)
 
 
 def main() -> None:
