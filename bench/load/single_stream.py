@@ -1,43 +1,46 @@
-"""One request at a time: the next is sent when the last has come back (MLPerf SingleStream)."""
+"""One query at a time: the next is sent when the last has come back (MLPerf SingleStream)."""
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
-from bench.load.base import CLOCK, Between, Clock, Requests
+from bench.load import rules, stop
+from bench.load.base import Measured, Settings, Watch, as_int64
+from bench.load.crew import Crew
 from bench.record.observation import Plan, Samples
-from bench.stats.precision import median_half_width
 
 
-def measure(requests: Requests, plan: Plan, between: Between | None = None, clock: Clock = CLOCK) -> Samples:
-    """Blocks of calls until the plan's precision is reached or its time is over; every sample is kept."""
-    starts: list[int] = []
-    ends: list[int] = []
+def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measured:
+    """Blocks of calls on the first lane until the plan's precision is reached or its time is over.
+
+    Every sample is kept. The latency of a query is the time of its call.
+    """
+    lane, now = crew.lanes[0], crew.time.now
+    starts, ends = array("q"), array("q")
     sizes: list[int] = []
-    begin = clock()
+    span = 0
+    watch.begin()
+    begin = now()
     while True:
-        block_starts, block_ends = requests.block(plan.block_s)
+        block_starts, block_ends = lane.block(plan.block_s)
         starts += block_starts
         ends += block_ends
         sizes.append(len(block_starts))
-        elapsed = (clock() - begin) / 1e9
-        stop = _stop(starts, ends, elapsed, plan)
-        if stop:
-            return Samples(
-                start_ns=np.array(starts, dtype=np.int64),
-                latency_ns=np.subtract(ends, starts, dtype=np.int64),
-                block=np.repeat(np.arange(len(sizes), dtype=np.int64), sizes),
-                stopped_by=stop,
-            )
-        if between is not None:
-            between(len(starts), float(np.median(np.subtract(block_ends, block_starts))) / 1e9)
-
-
-def _stop(starts: list[int], ends: list[int], elapsed: float, plan: Plan) -> str | None:
-    enough = len(starts) >= plan.min_samples and elapsed >= plan.min_s
-    if enough and median_half_width(np.subtract(ends, starts), plan.confidence) <= plan.precision:
-        return f"precision: the median is within {plan.precision:.2%} at {plan.confidence:.0%} confidence"
-    if elapsed >= plan.max_s:
-        short = "" if len(starts) >= plan.min_samples else f", {len(starts)} of {plan.min_samples} samples"
-        return f"time budget of {plan.max_s:g} s{short}"
-    return None
+        span += block_ends[-1] - block_starts[0]
+        latency = as_int64(ends) - as_int64(starts)
+        why = stop.closed_loop(latency, len(starts), (now() - begin) / 1e9, plan)
+        if why:
+            break
+        watch.between(len(starts), float(np.median(latency[-sizes[-1] :])) / 1e9)
+    return Measured(
+        samples=Samples(
+            start_ns=as_int64(starts),
+            latency_ns=latency,
+            block=np.repeat(np.arange(len(sizes), dtype=np.int64), sizes),
+            stopped_by=why,
+            span_ns=span,
+        ),
+        validity=rules.single_stream(len(starts), (starts[-1] - begin) / 1e9, settings.batch),
+    )

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.load.base import CLOCK, Clock, Requests
+from bench.load.base import as_int64
+from bench.load.crew import Crew
 from bench.record.observation import Plan, Warmup
 from bench.stats.steady import SteadyDetector
 
 WINDOW_S = 0.02
 
+NONE = Warmup(calls=0, seconds=0.0, steady=True, how="none: the start itself is measured")
 
-def warm_up(requests: Requests, plan: Plan, clock: Clock = CLOCK) -> Warmup:
-    """Call until the medians of consecutive windows are steady; see `bench.stats.steady`."""
+
+def warm_up(crew: Crew, plan: Plan) -> Warmup:
+    """Closed loops on all lanes at once until the medians of consecutive windows are steady.
+
+    See `bench.stats.steady`. The lanes warm up together, as they are measured together: a clock that
+    drops and a cache that is shared are part of the state that has to settle.
+    """
     detector = SteadyDetector()
-    start = clock()
+    now = crew.time.now
+    start = now()
     calls = 0
     while True:
-        starts, ends = requests.block(WINDOW_S)
-        calls += len(starts)
-        steady = detector.add(np.subtract(ends, starts))
-        elapsed = (clock() - start) / 1e9
+        parts = [as_int64(ends) - as_int64(starts) for starts, ends in crew.block(WINDOW_S)]
+        window = np.concatenate(parts)
+        calls += len(window)
+        steady = detector.add(window)
+        elapsed = (now() - start) / 1e9
         if steady and elapsed >= plan.warmup_min_s:
             return Warmup(calls=calls, seconds=elapsed, steady=True, how="medians of consecutive windows are steady")
         if elapsed >= plan.warmup_max_s:

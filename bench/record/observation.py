@@ -21,7 +21,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Warm-up lasts from `warmup_min_s` until a steady state is found, `warmup_max_s` at most. Measuring
     lasts at least `min_s` and `min_samples`, and until the half-width of the `confidence` interval of
     the median is within `precision` (a share of the median) or `max_s` is over. `block_s` is the
-    length of a block. `timeout_s` bounds the whole invocation.
+    length of a block. `timeout_s` bounds the whole invocation. Where energy can be measured, the machine rests
+    for `idle_s` before and after. `tdp_w` and `idle_w` (W) ask for an estimate of CPU energy from its load.
     """
 
     warmup_min_s: float = 0.2
@@ -36,6 +37,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None = None
     invocations: int = 1
     evaluate: bool = True
+    idle_s: float = 1.0
+    tdp_w: float | None = None
+    idle_w: float = 0.0
     seed: int = 0
 
 
@@ -115,19 +119,84 @@ class Warmup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
-    """Raw samples of the measured phase, ns: when each call started, how long it took, in which block."""
+    """Raw samples of the measured phase, ns, in order of time within each block.
+
+    `start_ns` is when the service of a query began, `latency_ns` what its user waited: from
+    `scheduled_ns`, its arrival, where a schedule was kept (server), else from `start_ns`. `stream` is the
+    lane that served it, where there were several. `span_ns` is the time in which all of them were
+    served, pauses of the harness left out: queries a second are their number over it.
+    """
 
     start_ns: Int64s
     latency_ns: Int64s
     block: Int64s
     stopped_by: str
+    scheduled_ns: Int64s | None = None
+    stream: Int64s | None = None
+    span_ns: int | None = None
+
+
+class Validity(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an invocation met the rules that `rules` names; each reason is a sentence to act on."""
+
+    rules: str
+    valid: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """One trial of a rate (queries/s): how many queries arrived and how many of them came late.
+
+    `within` says whether their p99 was in bound. `verdict` is `held` or `failed` where that is shown at 99 %
+    confidence, else `open`. `p99_s` is None where the trial was given up, as it had failed already.
+    """
+
+    rate: float
+    queries: int
+    late: int
+    within: bool
+    verdict: Literal["held", "failed", "open"]
+    p99_s: float | None = None
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest rate (queries/s) whose p99 was within `bound_s`; None where no rate's was.
+
+    It surely held at `low` and surely failed at `high`: the true one lies between. Either is None where no
+    trial was sure. `measured_rate` is that of the run whose samples are on record.
+    """
+
+    bound_s: float
+    rate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    measured_rate: float | None = None
+    probes: tuple[Probe, ...] = ()
+
+
+class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
+    """From nothing to the first answer, ns: process start, import of the runtime, load or compile, first call.
+
+    What the harness itself does in between is in none of them.
+    """
+
+    process_start_ns: int
+    import_ns: int
+    load_ns: int
+    first_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        """What a user waits for the first answer of a fresh process."""
+        return self.process_start_ns + self.import_ns + self.load_ns + self.first_ns
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """One process invocation of a case.
 
     `facts` hold what the worker read about itself (versions, threads, affinity, timing scope, input
-    pool). `quality` holds the figures of the evaluation by metric name.
+    pool). `idle` is what was read at rest before and after,
+    or nothing. `quality` holds the figures of the evaluation by metric name.
     """
 
     case: Case
@@ -139,7 +208,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     warmup: Warmup | None = None
     samples: Samples | None = None
     telemetry: Telemetry | None = None
+    idle: tuple[Telemetry, ...] = ()
     load_ns: int | None = None
     first_ns: int | None = None
+    validity: Validity | None = None
+    capacity: Capacity | None = None
+    cold_start: ColdStart | None = None
     quality: dict[str, Measurement] = {}
     facts: dict[str, Any] = {}

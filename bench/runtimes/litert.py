@@ -6,7 +6,7 @@ import ctypes.util
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from bench.record.artifact import TensorSpec
 from bench.record.observation import Placement
 from bench.runtimes.base import Array, Opening, Request, SessionError
 
+_OPTIONS = {("scope", "call"), ("scope", "invoke")}
+_INVOKE_ONLY = "invoke only: inputs are set before and outputs are not read"
 _LOADERS = ("vulkan", "OpenCL", "Metal")
 
 
@@ -29,8 +31,10 @@ def open_session(opening: Opening) -> InterpreterSession | CompiledSession:
     reason = unavailable(opening.provider)
     if reason:
         raise SessionError(reason)
-    if opening.options:
-        raise SessionError(f"litert has no option {', '.join(sorted(opening.options))}")
+    unknown = {name: value for name, value in opening.options.items() if (name, value) not in _OPTIONS}
+    if unknown:
+        told = ", ".join(f"{name} = {value!r}" for name, value in sorted(unknown.items()))
+        raise SessionError(f"litert has no option {told} (options: scope = 'call' or 'invoke')")
     if opening.provider.startswith("compiled-"):
         return CompiledSession(opening)
     return InterpreterSession(opening)
@@ -64,20 +68,37 @@ class InterpreterSession:
             raise SessionError(f"LiteRT cannot load {Path(opening.path).name}: {error}") from error
         self._outputs = _indices(self._interpreter.get_output_details(), opening.artifact.outputs, "outputs")
         self._single = len(self._inputs) == len(self._outputs) == 1
+        self._invoke_only = opening.options.get("scope") == "invoke"
+        if self._invoke_only:
+            self.scope = _INVOKE_ONLY
         self.call = self._bound()
 
     def prepare(self, feeds: Sequence[Array]) -> Request:
-        """See `Session.prepare`."""
+        """See `Session.prepare`; with the scope `invoke` the inputs are set here."""
+        if self._invoke_only:
+            self._set(feeds)
+            return None
         return feeds[0] if self._single else list(zip(self._inputs, feeds, strict=True))
 
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """See `Session.run`."""
-        result = self.call(self.prepare(feeds))
-        return [np.asarray(result)] if self._single else list(cast("list[Array]", result))
+        self._set(feeds)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+    def _set(self, feeds: Sequence[Array]) -> None:
+        for index, values in zip(self._inputs, feeds, strict=True):
+            self._interpreter.set_tensor(index, values)
 
     def _bound(self) -> Callable[[Request], object]:
         interpreter, outputs = self._interpreter, self._outputs
         set_tensor, invoke, get_tensor = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+        if self._invoke_only:
+
+            def call_invoke(_: Request) -> object:
+                return invoke()
+
+            return call_invoke
         if self._single:
             # The usual shape of a model, without two loops inside the timed call.
             source, target = self._inputs[0], outputs[0]
@@ -162,25 +183,39 @@ class CompiledSession:
             reason = " ".join(str(error).split())
             raise SessionError(f"LiteRT CompiledModel on {self._device} refused the model: {reason}") from error
         self._single = len(self._in) == len(self._out) == 1
+        self._invoke_only = opening.options.get("scope") == "invoke"
+        if self._invoke_only:
+            self.scope = _INVOKE_ONLY
         self.call = self._bound()
 
     def prepare(self, feeds: Sequence[Array]) -> Request:
         """See `Session.prepare`; a buffer takes one dimension, of which a reshape makes a view."""
+        if self._invoke_only:
+            self._write(feeds)
+            return None
         flat = [feed.reshape(-1) for feed in feeds]
-        return (
-            flat[0]
-            if self._single
-            else [(self._in[at], values) for at, values in zip(self._input_order, flat, strict=True)]
-        )
+        if self._single:
+            return flat[0]
+        return [(self._in[at], values) for at, values in zip(self._input_order, flat, strict=True)]
 
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """See `Session.run`."""
-        result = self.call(self.prepare(feeds))
-        arrays = [result] if self._single else cast("list[Array]", result)
-        return [np.array(values).reshape(shape) for values, (_, _, _, shape) in zip(arrays, self._reads, strict=True)]
+        self._write(feeds)
+        self._model.run_by_index(0, self._in, self._out)
+        return [np.array(source.read(size, kind)).reshape(shape) for source, size, kind, shape in self._reads]
+
+    def _write(self, feeds: Sequence[Array]) -> None:
+        for at, feed in zip(self._input_order, feeds, strict=True):
+            self._in[at].write(feed.reshape(-1))
 
     def _bound(self) -> Callable[[Request], object]:
         run, inputs, outputs, reads = self._model.run_by_index, self._in, self._out, self._reads
+        if self._invoke_only:
+
+            def call_invoke(_: Request) -> object:
+                return run(0, inputs, outputs)
+
+            return call_invoke
         if self._single:
             write, (result, count, dtype, _) = inputs[0].write, reads[0]
             read = result.read

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-_OPTIONS = ("graph_optimization", "arena", "spinning")
+_OPTIONS = ("graph_optimization", "arena", "spinning", "io_binding")
+_DEVICES = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
+"""Where the inputs and outputs of a provider can be bound, as ONNX Runtime names the device."""
+_TRANSFERS = 50
 # ONNX Runtime's own key: with it, get_provider_graph_assignment_info() tells which provider took which node.
 _RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
@@ -107,9 +112,82 @@ class OrtSession:
         del self.call, self._session
 
 
+class BoundSession(OrtSession):
+    """With option `io_binding`: inputs lie on the device before the call, outputs stay there.
+
+    Each request has a binding of its own, so that several threads may call at once.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        if opening.provider not in _DEVICES:
+            raise SessionError(
+                f"io_binding is not known to work with {opening.provider} (it is with {', '.join(_DEVICES)})"
+            )
+        self._device = _DEVICES[opening.provider]
+        self.scope = f"device only ({self._device}): bound run and output synchronisation; transfers apart"
+        self._last: tuple[Sequence[Array], Any] | None = None
+        super().__init__(opening)
+
+    def prepare(self, feeds: Sequence[Array]) -> Request:
+        """See `Session.prepare`: here the inputs are copied to the device, which is not timed."""
+        binding = self._session.io_binding()
+        for name, values in zip(self._inputs, feeds, strict=True):
+            binding.bind_ortvalue_input(name, self._on_device(values))
+        for name in self._outputs:
+            binding.bind_output(name, self._device)
+        self._last = feeds, binding
+        return binding
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        """See `Session.run`."""
+        binding = self.prepare(feeds)
+        self.call(binding)
+        outputs: list[Array] = binding.copy_outputs_to_cpu()
+        return outputs
+
+    def facts(self) -> dict[str, Any]:
+        """See `Session.facts`; with the median time that inputs take to the device and outputs from it, s."""
+        found = super().facts() | {"io_binding": True}
+        if self._last is None:
+            return found
+        feeds, binding = self._last
+        self.call(binding)
+        return found | {
+            "transfer_in_s": _median_s(lambda: [self._on_device(values) for values in feeds]),
+            "transfer_out_s": _median_s(binding.copy_outputs_to_cpu),
+        }
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._last = None
+        super().close()
+
+    def _on_device(self, values: Array) -> Any:
+        return ort.OrtValue.ortvalue_from_numpy(values, self._device, 0)
+
+    def _bound(self) -> Callable[[Request], object]:
+        run = self._session.run_with_iobinding
+
+        def call(binding: Request) -> object:
+            run(binding)
+            return binding.synchronize_outputs()
+
+        return call
+
+
 def open_session(opening: Opening) -> OrtSession:
     """See `bench.runtimes.table.open_session`."""
-    return OrtSession(opening)
+    return BoundSession(opening) if opening.options.get("io_binding") is True else OrtSession(opening)
+
+
+def _median_s(action: Callable[[], object]) -> float:
+    """The median time of `action`, s."""
+    times = []
+    for _ in range(_TRANSFERS):
+        before = time.perf_counter_ns()
+        action()
+        times.append(time.perf_counter_ns() - before)
+    return statistics.median(times) / 1e9
 
 
 def _session_options(opening: Opening) -> Any:
@@ -125,6 +203,8 @@ def _session_options(opening: Opening) -> Any:
             options.enable_cpu_mem_arena = value
         elif key == "spinning" and isinstance(value, bool):
             options.add_session_config_entry("session.intra_op.allow_spinning", str(int(value)))
+        elif key == "io_binding" and isinstance(value, bool):
+            continue  # it makes another kind of session, not another setting
         else:
             raise SessionError(
                 f"onnxruntime has no option {key} = {value!r} (options: {', '.join(_OPTIONS)}; "

@@ -32,8 +32,12 @@ class OpenVinoSession:
         reason = unavailable(opening.provider)
         if reason:
             raise SessionError(reason)
-        if opening.options:
-            raise SessionError(f"openvino has no option {', '.join(sorted(opening.options))}")
+        self._invoke_only = opening.options == {"scope": "invoke"}
+        if opening.options and not self._invoke_only and opening.options != {"scope": "call"}:
+            told = ", ".join(f"{name} = {value!r}" for name, value in sorted(opening.options.items()))
+            raise SessionError(f"openvino has no option {told} (options: scope = 'call' or 'invoke')")
+        if self._invoke_only:
+            self.scope = "invoke only: inputs are set before, outputs stay in the request's tensors"
         self._device = opening.provider.upper()
         settings = {"NUM_STREAMS": "1"}
         if self._device == "CPU":
@@ -55,12 +59,16 @@ class OpenVinoSession:
         self.call = self._bound()
 
     def prepare(self, feeds: Sequence[Array]) -> Request:
-        """See `Session.prepare`."""
+        """See `Session.prepare`; with the scope `invoke` the inputs are set here."""
+        if self._invoke_only:
+            for at, feed in zip(self._inputs, feeds, strict=True):
+                self._request.set_input_tensor(at, ov.Tensor(feed, shared_memory=False))
+            return None
         return dict(zip(self._inputs, feeds, strict=True))
 
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """See `Session.run`."""
-        found = self._request.infer(self.prepare(feeds), share_inputs=True)
+        found = self._request.infer(dict(zip(self._inputs, feeds, strict=True)), share_inputs=True)
         return [np.array(found[port]) for port in self._outputs]
 
     def placement(self) -> Placement:
@@ -91,6 +99,12 @@ class OpenVinoSession:
 
     def _bound(self) -> Callable[[Request], object]:
         infer = self._request.infer
+        if self._invoke_only:
+
+            def call_invoke(_: Request) -> object:
+                return infer(share_outputs=True)
+
+            return call_invoke
 
         def call(feeds: Request) -> object:
             return infer(feeds, share_inputs=True, share_outputs=True)

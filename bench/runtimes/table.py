@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A runtime as pure data. `providers` maps the short name to what it is; `needs` is the module to have.
 
-    `measures_model` is False for a runtime that computes nothing, whose outputs have no quality.
+    `imports` names the module that a provider's session imports, where that is not `needs`. `thread_safe` is
+    True where several threads may call one session at once. `measures_model` is False for a runtime that
+    computes nothing, whose outputs have no quality.
     """
 
     name: str
@@ -25,7 +27,13 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     providers: dict[str, str]
     needs: str
     extra: str
+    imports: dict[str, str] = {}
+    thread_safe: bool = False
     measures_model: bool = True
+
+    def imported(self, provider: str) -> str:
+        """The module whose import a fresh process pays for before it can open a session."""
+        return self.imports.get(provider, self.needs)
 
 
 RUNTIMES: dict[str, RuntimeSpec] = {
@@ -51,6 +59,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             },
             needs="onnxruntime",
             extra="onnxruntime (or onnxruntime-gpu, onnxruntime-openvino, onnxruntime-directml)",
+            thread_safe=True,
         ),
         RuntimeSpec(
             name="litert",
@@ -65,6 +74,31 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             },
             needs="ai_edge_litert",
             extra="ai-edge-litert",
+            imports={
+                "xnnpack": "ai_edge_litert.interpreter",
+                "builtin": "ai_edge_litert.interpreter",
+                "compiled-cpu": "ai_edge_litert.compiled_model",
+                "compiled-gpu": "ai_edge_litert.compiled_model",
+            },
+        ),
+        RuntimeSpec(
+            name="openvino",
+            title="OpenVINO",
+            module="bench.runtimes.openvino",
+            formats=frozenset({"onnx"}),
+            providers={"cpu": "CPU plugin", "gpu": "GPU plugin", "npu": "NPU plugin"},
+            needs="openvino",
+            extra="openvino",
+        ),
+        RuntimeSpec(
+            name="slowed",
+            title="ONNX Runtime made slower by the option slowdown (for the self-test)",
+            module="bench.runtimes.slowed",
+            formats=frozenset({"onnx"}),
+            providers={"cpu": "CPUExecutionProvider"},
+            needs="onnxruntime",
+            extra="onnxruntime",
+            thread_safe=True,
         ),
         RuntimeSpec(
             name="null",
@@ -74,6 +108,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             providers={"none": "returns at once"},
             needs="numpy",
             extra="numpy",
+            thread_safe=True,
             measures_model=False,
         ),
     )

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from bench import wire
 
@@ -21,28 +21,56 @@ HEAVY = ("tensorflow", "keras", "tf2onnx", "polars", "sklearn", "scipy", "pandas
 
 def main() -> None:
     """Answer one job."""
+    started = time.perf_counter_ns()
     incoming, outgoing = wire.take_over()
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    started = time.perf_counter_ns()
-    from bench.record.codec import unpack
-    from bench.worker.messages import VERSION, Job, Refused
-
     frame = wire.receive(incoming)
     if frame is None:
         return
+    import_ns = _import_runtime(frame)
+    from bench.record.codec import unpack
+    from bench.worker.messages import VERSION, Job, Refused
+
     job = unpack(frame, Job)
     talk = _Talk(incoming, outgoing)
     if job.version != VERSION:
         talk.say(Refused(reason=f"parent speaks version {job.version}, child version {VERSION}", phase="start"))
         return
-    _Measurement(job, talk, started).answer()
+    _Measurement(job, talk, started, import_ns).answer()
+
+
+def _import_runtime(frame: bytes) -> int:
+    """Import what the case's runtime needs, before the harness imports any of it itself; how long it took, ns.
+
+    The records of the harness need NumPy, and so do the runtimes: who comes first pays. A job that cannot
+    be read or a runtime that cannot be imported is told of where it is used.
+    """
+    import msgspec
+
+    from bench.runtimes.table import RUNTIMES
+
+    try:
+        raw = msgspec.msgpack.decode(frame)
+        _pin(raw["cores"])
+        module = RUNTIMES[raw["case"]["runtime"]].imported(raw["case"]["provider"])
+        before = time.perf_counter_ns()
+        importlib.import_module(module)
+    except Exception:
+        return 0
+    return time.perf_counter_ns() - before
+
+
+def _pin(cores: list[int] | None) -> None:
+    """Before anything makes a thread, since threads keep the cores that they were born with."""
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 class _Talk:
     """The child's side of the conversation."""
 
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
         self._incoming, self._outgoing = incoming, outgoing
 
     def say(self, message: Any) -> None:
@@ -63,8 +91,9 @@ class _Talk:
 class _Measurement:
     """One job from its process start to its answer."""
 
-    def __init__(self, job: Any, talk: _Talk, started: int) -> None:
+    def __init__(self, job: Any, talk: _Talk, started: int, import_ns: int) -> None:
         self.job, self.talk = job, talk
+        self._started, self._import_ns = started, import_ns
         self._phase_start = started
         self.phase = "start"
         self.phases: list[Any] = []
@@ -72,12 +101,13 @@ class _Measurement:
 
     def answer(self) -> None:
         """Measure and say what came of it."""
+        from bench.load.base import OptionError
         from bench.runtimes.base import SessionError
         from bench.worker.messages import Refused
 
         try:
             self.talk.say(self._measure())
-        except SessionError as error:
+        except (SessionError, OptionError) as error:
             self.talk.say(Refused(reason=str(error), phase=self.phase))
         except MemoryError:
             limit = self.job.plan.memory_limit_bytes
@@ -90,22 +120,27 @@ class _Measurement:
             self.talk.say(Refused(reason=f"{type(error).__name__}: {error}", phase=self.phase))
 
     def _measure(self) -> Any:
-        from bench.worker.messages import Finished, Progress
+        from bench.worker.messages import Finished
 
         job, plan = self.job, self.job.plan
         _limit_memory(plan.memory_limit_bytes)
-        if job.cores is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, job.cores)
         self._enter("import")
-        from bench.load.base import CLOCK, Requests, quiet_collector
-        from bench.load.table import SCENARIOS
-        from bench.load.warmup import warm_up
+        from bench.load import table
+        from bench.load.base import CLOCK, Settings, quiet_collector
+        from bench.load.warmup import NONE, warm_up
+        from bench.record.observation import ColdStart
         from bench.runtimes.base import Opening
         from bench.runtimes.table import RUNTIMES, open_session
         from bench.worker import inputs
+        from bench.worker.evaluate import write_outputs
+        from bench.worker.lanes import open_crew
 
-        importlib.import_module(RUNTIMES[job.case.runtime].needs)
-        scenario = importlib.import_module(SCENARIOS[job.case.scenario].module)
+        runtime, spec = RUNTIMES[job.case.runtime], table.SCENARIOS[job.case.scenario]
+        # It is there already, unless it cannot be imported: then this says why.
+        importlib.import_module(runtime.imported(job.case.provider))
+        scenario = importlib.import_module(spec.module)
+        own = table.own_options(spec.name, job.case.options)
+        table.check(spec.name, own)
 
         self._enter("inputs")
         examples = inputs.read_inputs(Path(job.inputs))
@@ -121,7 +156,7 @@ class _Measurement:
             provider=job.case.provider,
             threads=job.case.threads,
             shapes=wanted,
-            options=job.case.options,
+            options={name: value for name, value in job.case.options.items() if name not in own},
         )
         before = CLOCK()
         session = open_session(job.case.runtime, opening)
@@ -135,19 +170,27 @@ class _Measurement:
         session.call(request)
         first_ns = CLOCK() - before
 
-        with quiet_collector():
+        cold = ColdStart(
+            process_start_ns=0 if job.spawned_ns is None else self._started - job.spawned_ns,
+            import_ns=self._import_ns,
+            load_ns=load_ns,
+            first_ns=first_ns,
+        )
+        # Each invocation has luck of its own, and a search uses up a few seeds.
+        settings = Settings(own, batch=job.case.batch, seed=plan.seed + 1000 * job.invocation, cold=cold)
+
+        with (
+            open_crew(session, opening, job.case.runtime, pool, table.lanes(spec.name, own)) as crew,
+            quiet_collector(),
+        ):
             self._enter("warm-up")
-            requests = Requests(session.call, lambda at: session.prepare(pool[at]), pool.count)
-            warmup = warm_up(requests, plan)
-            self.talk.edge("measure-start")
-            self._enter("measure")
-            samples = scenario.measure(
-                requests, plan, between=lambda count, median: self.talk.say(Progress("measure", count, median))
-            )
+            warmup = warm_up(crew, plan) if spec.warms_up else NONE
+            self._enter("search")
+            found = scenario.measure(crew, plan, settings, self._watch())
             self._enter("evaluate")
             self.talk.edge("measure-end")
         if job.outputs is not None:
-            _evaluate(session, job, wanted)
+            write_outputs(session, job.artifact, Path(job.inputs), wanted, Path(job.outputs))
         self._enter("end")
         self.facts |= {
             "scope": session.scope,
@@ -158,6 +201,7 @@ class _Measurement:
             "python": sys.version.split()[0],
             "clock": "time.perf_counter_ns",
             "clock_resolution_s": time.get_clock_info("perf_counter").resolution,
+            "load": found.facts,
             **session.facts(),
         }
         session.close()
@@ -165,11 +209,27 @@ class _Measurement:
             placement=placement,
             phases=tuple(self.phases),
             warmup=warmup,
-            samples=samples,
+            samples=found.samples,
             load_ns=load_ns,
             first_ns=first_ns,
+            validity=found.validity,
+            capacity=found.capacity,
+            cold_start=cold,
             facts=self.facts,
         )
+
+    def _watch(self) -> Any:
+        from bench.load.base import Watch
+        from bench.worker.messages import Progress
+
+        def begin() -> None:
+            if self.phase == "measure":
+                # It starts anew: what was measured so far was part of the search.
+                self.phase = "search"
+            self.talk.edge("measure-start")
+            self._enter("measure")
+
+        return Watch(begin=begin, between=lambda count, median: self.talk.say(Progress("measure", count, median)))
 
     def _enter(self, phase: str) -> None:
         from bench.record.observation import Phase
@@ -177,23 +237,6 @@ class _Measurement:
         now = time.perf_counter_ns()
         self.phases.append(Phase(self.phase, self._phase_start, now))
         self.phase, self._phase_start = phase, now
-
-
-def _evaluate(session: Any, job: Any, wanted: list[tuple[int, ...]]) -> None:
-    """Run every example and write the real-valued outputs; the last batch is cut to what it holds."""
-    import numpy as np
-
-    from bench.runtimes.base import dequantise
-    from bench.worker import inputs
-
-    examples = inputs.read_inputs(Path(job.inputs))
-    total = len(examples[0])
-    parts: list[list[Any]] = [[] for _ in job.artifact.outputs]
-    for feed in inputs.batches(job.artifact, examples, wanted):
-        for kept, spec, values in zip(parts, job.artifact.outputs, session.run(feed), strict=True):
-            kept.append(np.atleast_1d(dequantise(np.array(values), spec)))
-    arrays = {str(at): np.concatenate(kept)[:total] for at, kept in enumerate(parts)}
-    np.savez(job.outputs, allow_pickle=False, **arrays)
 
 
 def _limit_memory(limit: int | None) -> None:

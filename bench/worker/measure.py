@@ -33,7 +33,9 @@ class Watcher(Protocol):
 
 def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress | None = None) -> Observation:
     """Run one invocation of a case in a fresh process. Never raises for what the child does."""
+    spawned_ns = time.perf_counter_ns()
     with ChildProcess("bench.worker.child", environment=_threads(job)) as child:
+        job = msgspec.structs.replace(job, spawned_ns=spawned_ns)
         watcher.watch(child.pid)
         try:
             answer = _converse(child, job, watcher, on_progress)
@@ -50,6 +52,9 @@ def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress
                 samples=answer.samples,
                 telemetry=telemetry,
                 load_ns=answer.load_ns,
+                validity=answer.validity,
+                capacity=answer.capacity,
+                cold_start=answer.cold_start,
                 first_ns=answer.first_ns,
                 facts=answer.facts,
             )

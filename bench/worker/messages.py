@@ -8,16 +8,26 @@ import msgspec
 
 from bench.record.artifact import Artifact
 from bench.record.case import Case
-from bench.record.observation import Phase, Placement, Plan, Samples, Warmup
+from bench.record.observation import (
+    Capacity,
+    ColdStart,
+    Phase,
+    Placement,
+    Plan,
+    Samples,
+    Validity,
+    Warmup,
+)
 
-VERSION = 1
+VERSION = 2
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Parent to child: what to measure. Paths are absolute.
 
     `outputs` is where the child writes the model's outputs (npz, keys "0", "1", …) on all of `inputs`, or
-    None where no evaluation is asked for. `cores` pins the process; None leaves it free.
+    None where no evaluation is asked for. `cores` pins the process; None leaves it free. `spawned_ns` is
+    when the parent started the process, on the load generator's clock.
     """
 
     case: Case
@@ -27,6 +37,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     outputs: str | None
     plan: Plan
     cores: list[int] | None
+    spawned_ns: int | None = None
+    invocation: int = 0
     version: int = VERSION
 
 
@@ -58,6 +70,9 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     samples: Samples
     load_ns: int
     first_ns: int
+    validity: Validity | None = None
+    capacity: Capacity | None = None
+    cold_start: ColdStart | None = None
     facts: dict[str, Any]
 
 

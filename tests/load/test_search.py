@@ -34,7 +34,7 @@ def test_the_limit_lies_between_what_surely_held_and_what_surely_failed(
     share: float, ceiling: float, tolerance: float, doubt: float
 ) -> None:
     limit = share * ceiling
-    found = search.capacity(trial_of(limit, doubt), ceiling, bound_s=1, try_ceiling=False, tolerance=tolerance)
+    found = search.capacity(trial_of(limit, doubt), ceiling, bound_s=1, tolerance=tolerance)
     assert found.rate is not None
     assert found.low is not None
     assert found.high is not None
@@ -48,12 +48,12 @@ def test_the_limit_lies_between_what_surely_held_and_what_surely_failed(
 
 
 def test_a_ceiling_that_holds_is_the_answer_at_once() -> None:
-    found = search.capacity(trial_of(100), 50, bound_s=1, try_ceiling=True, tolerance=0.02)
+    found = search.capacity(trial_of(100), 50, bound_s=1, tolerance=0.02)
     assert (found.low, found.rate, found.high, len(found.probes)) == (50, 50, None, 1)
 
 
 def test_where_nothing_holds_there_is_no_rate() -> None:
-    found = search.capacity(trial_of(0), 64, bound_s=1, try_ceiling=False, tolerance=0.02)
+    found = search.capacity(trial_of(0), 512, bound_s=1, tolerance=0.02)
     assert (found.low, found.rate) == (None, None)
     assert found.high == pytest.approx(1)
 
@@ -86,7 +86,7 @@ def test_the_true_capacity_of_a_known_queue_is_found(bound: float) -> None:
     assert capacity.high is not None
     assert capacity.rate == pytest.approx(truth, rel=0.03)
     assert capacity.low < truth < capacity.high
-    assert capacity.high / capacity.low < 1.15
+    assert capacity.high / capacity.low < 1.4
     assert found.facts["rate"] == capacity.measured_rate == capacity.low
     assert begun, "the measured run is told apart from the search"
     assert found.samples.latency_ns.size == 60_000, "the samples are those of the measured run, all of them"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.record.artifact import Artifact, Bundle, TensorSpec
+from bench.runner.trial import Trial
 from bench.runtimes.base import Opening, SessionError, declared_shape, dequantise, quantise
 from bench.runtimes.litert import _delegated_operators
 from bench.runtimes.table import RUNTIMES, open_session, targets, unavailable
 
-HERE = [target for target in targets() if target != "null-none" and unavailable(target) is None]
+HERE = [target for target in targets() if not target.startswith(("null", "slowed")) and unavailable(target) is None]
 
 
 def artifact_for(bundle: Bundle, runtime: str, variant: str) -> Artifact:
@@ -174,3 +177,52 @@ def test_the_table_is_pure_data_with_a_module_behind_every_line() -> None:
         for provider in spec.providers:
             reason = unavailable(f"{spec.name}-{provider}")
             assert reason is None or len(reason) > 10
+
+
+@pytest.mark.parametrize("target", [t for t in HERE if t.startswith(("litert", "openvino"))])
+def test_the_scope_invoke_times_less_and_answers_the_same(digits_bundle: tuple[Path, Bundle], target: str) -> None:
+    folder, bundle = digits_bundle
+    with np.load(folder / bundle.data.inputs) as inputs:
+        x = inputs["0"][:1]
+    found = {}
+    for scope in ("call", "invoke"):
+        runtime, opening = opening_for(digits_bundle, target, "fp32", options={"scope": scope})
+        session = open_session(runtime, opening)
+        session.call(session.prepare([x]))
+        found[scope] = session.run([x])[0]
+        assert ("invoke only" in session.scope) == (scope == "invoke")
+        session.close()
+    np.testing.assert_array_equal(found["call"], found["invoke"])
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Callable[..., Opening]:
+    """The self-test's own network, opened with options."""
+    made = Trial(tmp_path)
+
+    def opening(**options: str | float | bool) -> Opening:
+        shape = declared_shape(made.artifact.inputs[0], 1)
+        return Opening(
+            path=made.path, artifact=made.artifact, provider="cpu", threads=1, shapes=[shape], options=options
+        )
+
+    return opening
+
+
+def test_a_slowed_session_is_slower_by_the_share_it_was_told(trial: Callable[..., Opening]) -> None:
+    """Interleaved call by call, so that whatever the machine does meets both."""
+    sessions = {share: open_session("slowed", trial(slowdown=share)) for share in (0.0, 0.5)}
+    feed = np.ones((1, 512), np.float32)
+    times: dict[float, list[int]] = {share: [] for share in sessions}
+    for _ in range(400):
+        for share, session in sessions.items():
+            before = time.perf_counter_ns()
+            session.call(session.prepare([feed]))
+            times[share].append(time.perf_counter_ns() - before)
+    assert np.median(times[0.5]) / np.median(times[0.0]) == pytest.approx(1.5, rel=0.1)
+
+
+@pytest.mark.parametrize("slowdown", ["much", -0.1])
+def test_a_slow_down_is_a_share(trial: Callable[..., Opening], slowdown: str | float) -> None:
+    with pytest.raises(SessionError, match="slowdown is a share"):
+        open_session("slowed", trial(slowdown=slowdown))
