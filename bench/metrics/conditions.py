@@ -9,7 +9,7 @@ from bench.sensors.throttle import is_throttled, names
 
 _STOLEN = 0.01
 """A share of time taken by a hypervisor that is worth telling."""
-_SAMPLER_BUSY = 0.05
+_SAMPLER_BUSY = 0.25
 """A share of one core beyond which the sampler itself is a load."""
 
 

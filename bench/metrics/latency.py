@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bench.load.table import SCENARIOS
 from bench.record.measurement import Measurement
 from bench.record.observation import Observation, Samples
 from bench.stats.estimate import Estimate
@@ -20,18 +21,18 @@ _NANO = 1e-9
 
 
 def figures(observations: Sequence[Observation], confidence: float) -> dict[str, Measurement]:
-    """Percentiles of all samples of all invocations, mean, throughput, load and first call; s and 1/s."""
+    """Percentiles of all samples of all invocations, mean, throughput and outliers; s and 1/s."""
     streams = [seen.samples for seen in observations if seen.samples is not None]
     found = {name: _percentile(streams, q, confidence) for name, q in PERCENTILES.items()}
     batch = observations[0].case.batch
     found["mean_latency"] = _over_invocations(
         [float(s.latency_ns.mean()) * _NANO for s in streams], "s", _count(streams)
     )
-    found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
+    if SCENARIOS[observations[0].case.scenario].warms_up:
+        found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
+    else:
+        found["throughput"] = Measurement.unavailable("1/s", "a start has no rate")
     found["outlier_share"] = _outliers(streams)
-    for name, field in (("load_time", "load_ns"), ("first_inference", "first_ns")):
-        values = [getattr(seen, field) * _NANO for seen in observations if getattr(seen, field) is not None]
-        found[name] = _over_invocations(values, "s", len(values))
     return found
 
 
@@ -77,7 +78,9 @@ def _over_invocations(values: Sequence[float], unit: str, n: int) -> Measurement
 
 
 def _rate(samples: Samples) -> float:
-    """Calls a second within the blocks; what the harness does between two blocks is not the model's time."""
+    """Calls a second while they were served; what the harness does between two blocks is not the model's time."""
+    if samples.span_ns is not None:
+        return float(len(samples.block) / (samples.span_ns * _NANO))
     edges = np.flatnonzero(np.diff(samples.block))
     first, last = np.r_[0, edges + 1], np.r_[edges, len(samples.block) - 1]
     spans = samples.start_ns[last] + samples.latency_ns[last] - samples.start_ns[first]

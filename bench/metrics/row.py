@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.metrics import conditions, energy, latency, memory, quality
+from bench.metrics import capacity, conditions, energy, latency, memory, quality, start
 from bench.record.artifact import Artifact
 from bench.record.case import Case
+from bench.record.codec import plain
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.record.observation import Failure, Observation, Plan
+from bench.record.observation import Failure, Observation, Plan, Validity
 from bench.record.row import Row
 from bench.stats.steady import drifted
 
@@ -42,6 +43,8 @@ def make_row(
         )
     figures = (
         latency.figures(observations, plan.confidence)
+        | start.figures(observations)
+        | capacity.figures(observations)
         | memory.figures(observations)
         | energy.figures(observations)
         | _quality(observations)
@@ -55,9 +58,19 @@ def make_row(
         artifact=artifact,
         placement=observations[0].placement,
         warnings=tuple(dict.fromkeys(_warnings(observations, figures, plan, quality_floor))),
+        validity=_validity(observations),
         invocations=len(observations),
         facts=observations[0].facts | _facts(observations),
     )
+
+
+def _validity(observations: Sequence[Observation]) -> Validity | None:
+    """Valid where every invocation was; all that speaks against it, each said once."""
+    verdicts = [seen.validity for seen in observations if seen.validity is not None]
+    if not verdicts:
+        return None
+    reasons = tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons))
+    return Validity(rules=verdicts[0].rules, valid=all(v.valid for v in verdicts), reasons=reasons)
 
 
 def _facts(observations: Sequence[Observation]) -> dict[str, Any]:
@@ -65,6 +78,8 @@ def _facts(observations: Sequence[Observation]) -> dict[str, Any]:
     return {
         "stopped_by": [o.samples.stopped_by for o in observations if o.samples],
         "sampler_cores": [conditions.sampler_share(o.telemetry) for o in observations if o.telemetry],
+        "cold_starts": [plain(o.cold_start) for o in observations if o.cold_start],
+        "searches": [plain(o.capacity) for o in observations if o.capacity],
     }
 
 
@@ -84,9 +99,10 @@ def _precision(median: Measurement, observations: Sequence[Observation], plan: P
     if median.value is None or median.low is None or median.high is None:
         return []
     half = (median.high - median.low) / 2 / median.value
-    if half <= plan.precision:
-        return []
     stops = "; ".join(dict.fromkeys(o.samples.stopped_by for o in observations if o.samples is not None))
+    # Only closed loops are asked for a precision; other scenarios end by their own rules.
+    if half <= plan.precision or not stops.startswith(("precision", "time budget")):
+        return []
     return [f"p50 is known to ±{half:.1%} only, ±{plan.precision:.1%} was asked for; measuring ended by {stops}"]
 
 

@@ -35,6 +35,12 @@ METRICS: dict[str, Metric] = {
             "outlier_share", "outliers", "1", "lower", "share of samples over 14.826 modified z-scores from the median"
         ),
         Metric("throughput", "throughput", "1/s", "higher", "examples a second over the measured phase"),
+        Metric(
+            "capacity", "capacity", "1/s", "higher", "highest rate of arrivals whose p99 latency is within the bound"
+        ),
+        Metric("cold_start", "cold start", "s", "lower", "process start, import, load and first inference together"),
+        Metric("process_start", "process", "s", "lower", "from the start of the process to its first line"),
+        Metric("import_time", "import", "s", "lower", "import of the runtime's library"),
         Metric("load_time", "load", "s", "lower", "time to load and prepare the artifact in a session"),
         Metric("first_inference", "first", "s", "lower", "latency of the first call after loading"),
         Metric("rss_before_load", "RSS before", "B", "lower", "resident set before the artifact is loaded"),

@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     min_samples: int = 662
     precision: float = 0.01
     confidence: float = 0.95
-    block_s: float = 0.1
+    block_s: float = 0.05
     timeout_s: float = 120.0
     memory_limit_bytes: int | None = None
     invocations: int = 1

@@ -9,7 +9,7 @@ import msgspec
 from bench.record.artifact import Artifact
 from bench.record.case import Case
 from bench.record.measurement import Measurement
-from bench.record.observation import Failure, Placement, Status
+from bench.record.observation import Failure, Placement, Status, Validity
 
 SCHEMA = 1
 
@@ -18,7 +18,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one case. `metrics` are keyed by the names of `bench.record.metric.METRICS`.
 
     `warnings` are sentences that a reader of the figures has to know. `dataset` names the evaluation
-    data. `facts` are what the worker read about itself.
+    data. `validity` says whether MLPerf's rules for the scenario were met. `facts` are what the worker read
+    about itself.
     """
 
     case: Case
@@ -28,6 +29,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact | None = None
     placement: Placement | None = None
     failure: Failure | None = None
+    validity: Validity | None = None
     warnings: tuple[str, ...] = ()
     invocations: int = 0
     facts: dict[str, Any] = {}

@@ -53,11 +53,17 @@ _FIGURES = (
     _Figure("throughput", "rate", 8),
     _Figure("load_time", "load", 7),
     _Figure("first_inference", "first", 9),
+    _Figure("capacity", "capacity", 2),
+    _Figure("cold_start", "cold start", 4),
     _Figure("rss_added", "RSS added", 3),
     _Figure("peak_rss", "peak RSS", 6),
     _Figure("energy", "energy", 4),
     _Figure("size", "size", 2),
 )
+
+
+_ONLY_IN = {"capacity": "server", "cold_start": "cold-start"}
+"""The scenario without which a figure is not shown."""
 
 
 def tables(manifest: Manifest, rows: Sequence[Row]) -> list[Table]:
@@ -113,12 +119,17 @@ def _columns(rows: Sequence[Row], metric: str | None) -> list[Column]:
         cells = tuple(cell(row) for row in rows)
         if len(set(cells)) > 1:
             columns.append(Column(title, cells))
-    for figure in _FIGURES:
-        columns.append(_figure_column(figure, rows, metric))
+    columns += [_figure_column(figure, rows, metric) for figure in _shown(rows)]
     columns.append(Column("ran on", tuple(_placement(row) for row in rows), priority=4))
     if any(row.status != "ok" for row in rows):
         columns.append(Column("status", tuple(row.status for row in rows)))
     return columns
+
+
+def _shown(rows: Sequence[Row]) -> list[_Figure]:
+    """The figures of the table: those of a scenario only where it was run."""
+    scenarios = {row.case.scenario for row in rows}
+    return [f for f in _FIGURES if _ONLY_IN.get(f.metric) in scenarios | {None}]
 
 
 def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> Column:
@@ -162,24 +173,50 @@ def _placement(row: Row) -> str:
 def _notes(rows: Sequence[Row]) -> list[str]:
     """Why a figure is absent, what failed and what to know, each said once with the cases it holds for."""
     told: dict[str, list[str]] = {}
+    name = _namer(rows)
     for row in rows:
-        if row.failure is not None:
-            told.setdefault(f"{row.status}: {row.failure.reason}", []).append(_short(row))
-            continue
-        for figure in _FIGURES:
-            reason = row.metrics[figure.metric].reason
-            if reason is not None:
-                told.setdefault(f"{figure.title}: unavailable, {reason}", []).append(_short(row))
-        for warning in row.warnings:
-            told.setdefault(warning, []).append(_short(row))
+        for sentence in _sentences(row, rows):
+            told.setdefault(sentence, []).append(name(row))
     ok = sum(row.status == "ok" for row in rows)
-    return [
-        sentence if len(where) >= ok > 1 else f"{sentence} ({', '.join(where)})" for sentence, where in told.items()
-    ]
+    lines = [s if len(where) >= ok > 1 else f"{s} ({', '.join(where)})" for s, where in told.items()]
+    return lines + _validity(rows)
 
 
-def _short(row: Row) -> str:
-    return f"{row.case.variant} {row.case.target}"
+def _sentences(row: Row, rows: Sequence[Row]) -> list[str]:
+    if row.failure is not None:
+        return [f"{row.status}: {row.failure.reason}"]
+    absent: dict[str, list[str]] = {}
+    for figure in _shown(rows):
+        reason = row.metrics[figure.metric].reason
+        if reason is not None and row.case.scenario == _ONLY_IN.get(figure.metric, row.case.scenario):
+            absent.setdefault(reason, []).append(figure.title)
+    return [f"{', '.join(titles)}: unavailable, {reason}" for reason, titles in absent.items()] + list(row.warnings)
+
+
+def _validity(rows: Sequence[Row]) -> list[str]:
+    """One line a scenario on MLPerf's rules; the reasons of each row stand in its `validity`."""
+    told = []
+    for scenario in dict.fromkeys(row.case.scenario for row in rows):
+        verdicts = [row.validity for row in rows if row.case.scenario == scenario and row.validity is not None]
+        against = [verdict for verdict in verdicts if not verdict.valid]
+        if against:
+            told.append(
+                f"{scenario}: {len(against)} of {len(verdicts)} rows do not meet MLPerf's rules; the first: "
+                f"{against[0].reasons[0]} (all reasons: --json)"
+            )
+    return told
+
+
+def _namer(rows: Sequence[Row]) -> Callable[[Row], str]:
+    """Short names: variant and runtime, and whatever else differs between the rows."""
+    parts: tuple[Callable[[Row], str], ...] = (
+        lambda row: f"t{row.case.threads}",
+        lambda row: f"b{row.case.batch}",
+        lambda row: row.case.scenario,
+        lambda row: " ".join(f"{key}={value}" for key, value in sorted(row.case.options.items())),
+    )
+    varying = [part for part in parts if len({part(row) for row in rows}) > 1]
+    return lambda row: " ".join(filter(None, (row.case.variant, row.case.target, *(part(row) for part in varying))))
 
 
 def _range(counts: Sequence[int]) -> str:

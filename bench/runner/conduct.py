@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from bench.errors import UserError
+from bench.load.table import SCENARIOS, lanes
 from bench.machine.cores import share_out
 from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
@@ -105,7 +106,7 @@ class _Conductor:
         rounds = _rounds(cases, plan, self.subjects)
         todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
         self.events.begin(len(rounds), len(rounds) - len(todo))
-        harness = share_out(usable_cores(), max(case.threads for case in cases)).harness
+        harness = share_out(usable_cores(), max(_cores_used(case) for case in cases)).harness
         try:
             with _sampler(plan, harness) as sampler:
                 rest = can_measure_energy(sampler)
@@ -153,7 +154,7 @@ class _Conductor:
             inputs=str(bundle / subject.bundle.data.inputs),
             outputs=str(outputs) if evaluate else None,
             plan=plan,
-            cores=share_out(usable_cores(), case.threads).measuring,
+            cores=share_out(usable_cores(), _cores_used(case)).measuring,
         )
         found = measure(job, invocation, sampler, self.events.progress)
         if not measures_model:
@@ -168,7 +169,7 @@ class _Conductor:
         plan, subject = self.manifest.plan, self.subjects[case.model]
         return make_row(
             case,
-            [self.seen[case.id, at] for at in range(plan.invocations) if (case.id, at) in self.seen],
+            [self.seen[case.id, at] for at in range(_invocations(case, plan)) if (case.id, at) in self.seen],
             artifact=subject.artifact(case),
             dataset=subject.entry.dataset,
             plan=plan,
@@ -183,11 +184,25 @@ def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> 
     """
     order = random.Random(plan.seed)
     rounds = []
-    for invocation in range(plan.invocations):
-        there = [case for case in cases if invocation == 0 or subjects[case.model].artifact(case) is not None]
+    for invocation in range(max(_invocations(case, plan) for case in cases)):
+        there = [
+            case
+            for case in cases
+            if invocation == 0 or (invocation < _invocations(case, plan) and subjects[case.model].artifact(case))
+        ]
         order.shuffle(there)
         rounds += [(case, invocation) for case in there]
     return rounds
+
+
+def _invocations(case: Case, plan: Plan) -> int:
+    """As many as the suite asks for, or as the scenario needs for a figure."""
+    return max(plan.invocations, SCENARIOS[case.scenario].invocations)
+
+
+def _cores_used(case: Case) -> int:
+    """Cores that the case keeps busy: its threads, for each query that it has in flight."""
+    return case.threads * lanes(case.scenario, case.options)
 
 
 def _sampler(plan: Plan, cores: Sequence[int] | None) -> Sampler:

@@ -63,7 +63,16 @@ def runtimes() -> Lines:
 
 def scenarios() -> Lines:
     """Load scenarios."""
-    return [{"scenario": spec.name, "about": spec.about} for spec in SCENARIOS.values()]
+    return [
+        {
+            "scenario": spec.name,
+            "about": spec.about,
+            "options": ", ".join(
+                name if value is None else f"{name} = {value}" for name, value in spec.options.items()
+            ),
+        }
+        for spec in SCENARIOS.values()
+    ]
 
 
 def sensors() -> Lines:

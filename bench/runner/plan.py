@@ -13,7 +13,7 @@ from bench.export.cache import cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
 from bench.export.variants import VARIANTS
-from bench.load.table import SCENARIOS
+from bench.load.table import SCENARIOS, fault, relevant_options
 from bench.record.artifact import Artifact, Bundle, Format
 from bench.record.case import Case
 from bench.record.codec import from_json
@@ -115,6 +115,8 @@ def plan_run(request: Request) -> Planned:
         runtimes=targets(),
         scenarios=list(SCENARIOS),
         available=unavailable,
+        relevant=relevant_options,
+        fault=fault,
         given_models=given,
     )
     named = [msgspec.structs.replace(case, model=sources[case.model].name) if sources else case for case in cases]

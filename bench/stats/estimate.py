@@ -55,8 +55,8 @@ class TooFew(msgspec.Struct, frozen=True, kw_only=True):
     def reason(self) -> str:
         """One line for people."""
         if self.n_effective < self.n - 0.5:
-            return f"{self.n} samples are worth {self.n_effective:.0f} independent ones, {self.needed} are needed"
-        return f"{self.n} samples, {self.needed} are needed"
+            return f"too few independent samples ({self.n_effective:.0f} of {self.needed})"
+        return f"too few samples ({self.n} of {self.needed})"
 
     def measurement(self, unit: str, how: str = "", *, scale: float = 1.0) -> Measurement:
         """The missing figure as a figure of a row; takes what `Estimate.measurement` takes."""

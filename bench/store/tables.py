@@ -16,7 +16,7 @@ from bench.record.case import Case
 from bench.record.codec import plain
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.record.observation import Failure, Observation, Placement, Reading
+from bench.record.observation import Failure, Observation, Placement, Reading, Validity
 from bench.record.row import Row
 from bench.store.atomic import write_with
 
@@ -39,6 +39,7 @@ _JSON: dict[str, Any] = {
     "artifact": Artifact | None,
     "placement": Placement | None,
     "failure": Failure | None,
+    "validity": Validity | None,
     "facts": dict[str, Any],
 }
 _CASE_SCHEMA: dict[str, Any] = {
@@ -90,6 +91,8 @@ _LATENCY_NONE = pl.DataFrame(
         "case_id": pl.String,
         "invocation": pl.Int64,
         "block": pl.Int64,
+        "stream": pl.Int64,
+        "scheduled_ns": pl.Int64,
         "start_ns": pl.Int64,
         "latency_ns": pl.Int64,
     }
@@ -113,9 +116,12 @@ def _latencies(seen: Observation) -> pl.DataFrame:
     if seen.samples is None:
         return _LATENCY_NONE
     samples = seen.samples
-    frame = pl.DataFrame({"block": samples.block, "start_ns": samples.start_ns, "latency_ns": samples.latency_ns})
-    keys = (pl.lit(seen.case.id).alias("case_id"), pl.lit(seen.invocation, pl.Int64).alias("invocation"))
-    return frame.select(*keys, "block", "start_ns", "latency_ns")
+    names = [name for name in _LATENCY_NONE.columns if getattr(samples, name, None) is not None]
+    known = {"case_id": pl.lit(seen.case.id), "invocation": pl.lit(seen.invocation)} | {n: pl.col(n) for n in names}
+    frame = pl.DataFrame({name: getattr(samples, name) for name in names})
+    return frame.select(
+        known.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in _LATENCY_NONE.schema.items()
+    )
 
 
 def _telemetry(seen: Observation) -> pl.DataFrame:

@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.errors import UserError, unknown
-from bench.record.case import Case
+from bench.record.case import Case, Option
 from bench.suite.schema import Matrix, Suite
 
 Formats = frozenset[str]
+Options = dict[str, Option]
 
 
 def expand(
@@ -21,6 +22,8 @@ def expand(
     runtimes: Mapping[str, Formats],
     scenarios: Sequence[str],
     available: Callable[[str], str | None],
+    relevant: Callable[[str, Options], Options] = lambda scenario, options: options,
+    fault: Callable[[str, Options], str | None] = lambda scenario, options: None,
     given_models: Sequence[str] = (),
 ) -> tuple[list[Case], list[str]]:
     """Cases in the suite's order without repeats, and notes on what was left out and why.
@@ -32,16 +35,22 @@ def expand(
         runtimes: formats that each `runtime-provider` reads.
         scenarios: the load scenarios there are.
         available: why a runtime is not available here, or None.
+        relevant: those of the options that concern a scenario and its runtime.
+        fault: what is wrong with the options of a scenario, or None.
         given_models: names from the command line, which take the place of the suite's models.
 
     Raises:
-        UserError: a variant, runtime or scenario that does not exist, or a suite without models.
+        UserError: a variant, runtime or scenario that does not exist, an option out of range, or no model.
     """
     cases: dict[str, Case] = {}
     left_out: dict[str, list[str]] = {}
     for index, matrix in enumerate(suite.matrix):
         where = f"suite {suite.name}: matrix[{index}]"
         _check(matrix, variants, runtimes, scenarios, where)
+        for scenario in matrix.scenarios:
+            wrong = fault(scenario, matrix.options)
+            if wrong:
+                raise UserError(f"{scenario}: {wrong}", where=f"{where}.options", remedy="see `bench list scenarios`")
         targets = list(matrix.runtimes)
         for target in matrix.if_available:
             reason = available(target)
@@ -71,7 +80,7 @@ def expand(
                 threads=threads,
                 batch=batch,
                 scenario=scenario,
-                options=dict(matrix.options),
+                options=relevant(scenario, matrix.options),
             )
             cases.setdefault(case.id, case)
     notes = [f"{', '.join(dict.fromkeys(who))}: {why}" for why, who in left_out.items()]

@@ -42,7 +42,7 @@ class Measure(_Strict):
     min_samples: PositiveInt = 662
     precision: float = Field(default=0.01, gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    block_s: PositiveFloat = 0.1
+    block_s: PositiveFloat = 0.05
     timeout_s: PositiveFloat = 120.0
     memory_limit_mb: PositiveInt | None = None
     invocations: PositiveInt = 1

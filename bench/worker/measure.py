@@ -35,7 +35,7 @@ def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress
     """Run one invocation of a case in a fresh process. Never raises for what the child does."""
     spawned_ns = time.perf_counter_ns()
     with ChildProcess("bench.worker.child", environment=_threads(job)) as child:
-        job = msgspec.structs.replace(job, spawned_ns=spawned_ns)
+        job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
         watcher.watch(child.pid)
         try:
             answer = _converse(child, job, watcher, on_progress)

@@ -101,13 +101,13 @@ def test_a_tail_without_enough_samples_is_missing_and_says_what_is_needed():
     assert answer == TooFew(n=100, n_effective=100.0, needed=662)
     figure = answer.measurement("s")
     assert figure.value is None
-    assert figure.reason == "100 samples, 662 are needed"
+    assert figure.reason == "too few samples (100 of 662)"
 
 
 def test_dependent_samples_count_for_less():
     answer = percentile(np.arange(1000.0), 0.99, n_effective=100)
     assert isinstance(answer, TooFew)
-    assert answer.reason == "1000 samples are worth 100 independent ones, 662 are needed"
+    assert answer.reason == "too few independent samples (100 of 662)"
 
 
 def test_a_demanding_confidence_raises_the_need_beyond_early_stopping():

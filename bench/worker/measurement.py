@@ -1,0 +1,202 @@
+"""One invocation of a case, from its inputs to its answer, inside the measuring process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import IO
+
+from bench import wire
+from bench.load import table
+from bench.load.base import CLOCK, Measured, OptionError, Settings, Watch, quiet_collector
+from bench.load.warmup import NONE, warm_up
+from bench.record.codec import pack
+from bench.record.observation import ColdStart, Phase, Warmup
+from bench.runtimes.base import Opening, Session, SessionError
+from bench.runtimes.table import RUNTIMES, open_session
+from bench.worker import inputs
+from bench.worker.evaluate import write_outputs
+from bench.worker.lanes import open_crew
+from bench.worker.messages import Edge, Finished, FromChild, Job, Progress, Refused
+
+HEAVY = ("tensorflow", "keras", "tf2onnx", "polars", "sklearn", "scipy", "pandas")
+"""Modules that a measuring process must not hold; what it finds of them is reported with the result."""
+
+
+class Talk:
+    """The child's side of the conversation."""
+
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+
+    def say(self, message: FromChild) -> None:
+        """Send one message. Raises OSError where the parent is gone."""
+        wire.send(self._outgoing, pack(message))
+
+    def edge(self, name: str) -> None:
+        """Tell the parent that a phase ends and wait until the snapshot is taken."""
+        self.say(Edge(name, time.perf_counter_ns()))
+        if wire.receive(self._incoming) is None:
+            # The parent is gone: nobody is left to answer to.
+            os._exit(1)
+
+
+class Measurement:
+    """One job. `started` is when this process began (ns), `import_ns` what importing the runtime took."""
+
+    def __init__(self, job: Job, talk: Talk, started: int, import_ns: int) -> None:
+        self._job, self._talk = job, talk
+        self._started, self._import_ns = started, import_ns
+        self._phase, self._phase_start = "start", started
+        self._phases: list[Phase] = []
+
+    def answer(self) -> None:
+        """Measure and say what came of it."""
+        try:
+            self._talk.say(self._measure())
+        except (SessionError, OptionError) as error:
+            self._refuse(str(error))
+        except MemoryError:
+            limit = self._job.plan.memory_limit_bytes
+            self._refuse(f"out of memory (limit {limit // 2**20} MiB)" if limit else "out of memory")
+        except Exception as error:
+            traceback.print_exc()
+            self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, reason: str) -> None:
+        self._talk.say(Refused(reason=reason, phase=self._phase))
+
+    def _measure(self) -> Finished:
+        job = self._job
+        _limit_memory(job.plan.memory_limit_bytes)
+        self._enter("import")
+        # The runtime is there already, unless it cannot be imported: then this says why.
+        importlib.import_module(RUNTIMES[job.case.runtime].imported(job.case.provider))
+        own = table.own_options(job.case.scenario, job.case.options)
+        table.check(job.case.scenario, own)
+
+        self._enter("inputs")
+        wanted, pool = self._lay_out()
+        _reset_peak()
+        self._talk.edge("before-load")
+
+        self._enter("load")
+        opening = Opening(
+            path=Path(job.artifact_path),
+            artifact=job.artifact,
+            provider=job.case.provider,
+            threads=job.case.threads,
+            shapes=wanted,
+            options={name: value for name, value in job.case.options.items() if name not in own},
+        )
+        before = CLOCK()
+        session = open_session(job.case.runtime, opening)
+        load_ns = CLOCK() - before
+        self._talk.edge("after-load")
+        placement = session.placement()
+
+        self._enter("first")
+        request = session.prepare(pool[0])
+        before = CLOCK()
+        session.call(request)
+        first_ns = CLOCK() - before
+
+        cold = ColdStart(
+            process_start_ns=0 if job.spawned_ns is None else self._started - job.spawned_ns,
+            import_ns=self._import_ns,
+            load_ns=load_ns,
+            first_ns=first_ns,
+        )
+        # Each invocation has luck of its own, and a search uses up a few seeds.
+        settings = Settings(own, batch=job.case.batch, seed=job.plan.seed + 1000 * job.invocation, cold=cold)
+        warmup, found = self._load(session, opening, pool, settings)
+        if job.outputs is not None:
+            write_outputs(session, job.artifact, Path(job.inputs), wanted, Path(job.outputs))
+        self._enter("end")
+        facts = _facts() | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
+        facts |= {"load": found.facts} | session.facts()
+        session.close()
+        return Finished(
+            placement=placement,
+            phases=tuple(self._phases),
+            warmup=warmup,
+            samples=found.samples,
+            load_ns=load_ns,
+            first_ns=first_ns,
+            validity=found.validity,
+            capacity=found.capacity,
+            cold_start=cold,
+            facts=facts,
+        )
+
+    def _lay_out(self) -> tuple[list[tuple[int, ...]], inputs.Pool]:
+        """The concrete input shapes, and the pool filled with the examples."""
+        job = self._job
+        examples = inputs.read_inputs(Path(job.inputs))
+        wanted = inputs.shapes(job.artifact, examples, job.case.batch)
+        return wanted, inputs.Pool(job.artifact, examples, wanted)
+
+    def _load(
+        self, session: Session, opening: Opening, pool: inputs.Pool, settings: Settings
+    ) -> tuple[Warmup, Measured]:
+        """Warm up, then make the requests of the scenario."""
+        case, plan = self._job.case, self._job.plan
+        spec = table.SCENARIOS[case.scenario]
+        scenario = importlib.import_module(spec.module)
+        lanes = table.lanes(spec.name, settings.options)
+        with open_crew(session, opening, case.runtime, pool, lanes) as crew, quiet_collector():
+            self._enter("warm-up")
+            warmup = warm_up(crew, plan) if spec.warms_up else NONE
+            self._enter("search")
+            found: Measured = scenario.measure(crew, plan, settings, Watch(self._begin, self._between))
+            self._enter("evaluate")
+            self._talk.edge("measure-end")
+        return warmup, found
+
+    def _begin(self) -> None:
+        if self._phase == "measure":
+            # It starts anew: what was measured so far was part of the search.
+            self._phase = "search"
+        self._talk.edge("measure-start")
+        self._enter("measure")
+
+    def _between(self, count: int, median_s: float) -> None:
+        self._talk.say(Progress("measure", count, median_s))
+
+    def _enter(self, phase: str) -> None:
+        now = time.perf_counter_ns()
+        self._phases.append(Phase(self._phase, self._phase_start, now))
+        self._phase, self._phase_start = phase, now
+
+
+def _facts() -> dict[str, object]:
+    """What the process knows of itself."""
+    return {
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "heavy_modules": [name for name in HEAVY if name in sys.modules],
+        "python": sys.version.split()[0],
+        "clock": "time.perf_counter_ns",
+        "clock_resolution_s": time.get_clock_info("perf_counter").resolution,
+    }
+
+
+def _reset_peak() -> None:
+    """Start the kernel's high-water mark anew, so that it is of loading and running alone (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return  # the mark then also holds what laying out the inputs took
+
+
+def _limit_memory(limit: int | None) -> None:
+    if limit is None:
+        return
+    try:
+        import resource
+    except ImportError:  # not a POSIX system: the limit is not enforced there
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
