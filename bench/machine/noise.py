@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
+import psutil
 
 _GAP_NS = 5_000
 """A loop of two clock reads takes far less than 5 µs; a longer step is time that was taken away."""
@@ -21,7 +22,8 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     `timer_resolution_ns` is the smallest step of the clock, `timer_overhead_ns` the median cost of reading
     it; `interruptions_per_s` and `stolen_share` count steps over 5 µs and the share of time in them;
     `longest_gap_ns` is the longest. `speed_spread` is the spread (p95 - p5, over the median) of a fixed
-    piece of arithmetic.
+    piece of arithmetic; `stolen_by_hypervisor` is the share of time that the kernel counted as steal, None where
+    it does not count.
     """
 
     seconds: float
@@ -31,10 +33,13 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     stolen_share: float
     longest_gap_ns: int
     speed_spread: float
+    stolen_by_hypervisor: float | None = None
 
 
 def measure_noise(seconds: float = 1.0, clock: Callable[[], int] = time.perf_counter_ns) -> Noise:
     """Spin for `seconds` on one core and watch the clock."""
+    steal = _steal_s()
+    began = clock()
     gaps, span = _gaps(seconds / 2, clock)
     steps = np.diff([clock() for _ in range(_READINGS)])
     work = _work(seconds / 2, clock)
@@ -47,7 +52,13 @@ def measure_noise(seconds: float = 1.0, clock: Callable[[], int] = time.perf_cou
         stolen_share=sum(gaps) * 1e-9 / span,
         longest_gap_ns=max(gaps, default=0),
         speed_spread=float((high - low) / middle),
+        stolen_by_hypervisor=None if steal is None else ((_steal_s() or steal) - steal) / ((clock() - began) * 1e-9),
     )
+
+
+def _steal_s() -> float | None:
+    """Seconds that a hypervisor has taken from this machine's cores since it started (Linux)."""
+    return getattr(psutil.cpu_times(), "steal", None)
 
 
 def _gaps(seconds: float, clock: Callable[[], int]) -> tuple[list[int], float]:

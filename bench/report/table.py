@@ -86,14 +86,24 @@ def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
         processes = f"{plan.invocations} process invocation{'s' if plan.invocations > 1 else ''}"
         told.append(
             f"{_range(counts)} samples a case from {processes}; "
-            f"p50 with its {plan.confidence:.0%} rank interval; scope: host to host, one call; inputs from a pool"
+            f"p50 with its {plan.confidence:.0%} interval; inputs in turn from a pool"
         )
+    told += [f"timed, {', '.join(targets)}: {scope}" for scope, targets in _scopes(rows).items()]
     told += manifest.notes
     if manifest.status != "complete":
         told.append(
             f"{len(rows)} of {len(manifest.cases)} cases done: go on with `bench run --resume {manifest.run_id}`"
         )
     return told
+
+
+def _scopes(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """What the timed call covers, with the runtimes for which it does."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if "scope" in row.facts:
+            found.setdefault(str(row.facts["scope"]), {})[row.case.target] = None
+    return {scope: list(targets) for scope, targets in found.items()}
 
 
 def _machine(environment: Environment) -> str:

@@ -79,6 +79,17 @@ def selftest(rounds: int, progress: Callable[[str], None]) -> tuple[Check, ...]:
     )
 
 
+def repeatability(invocations: int = 6) -> tuple[float, ...]:
+    """Medians (s) of the same trial case in fresh processes, one after the other: the A/A spread of this machine.
+
+    Raises:
+        UserError: the trial case cannot be measured at all on this machine.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-doctor-") as scratch:
+        bench = _Bench(Trial(Path(scratch)), lambda text: None)
+        return tuple(bench.median_s("", _Unwatched()) for _ in range(invocations))
+
+
 class _Bench:
     """Measures the trial model in fresh processes."""
 
