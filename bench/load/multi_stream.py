@@ -37,7 +37,8 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         median = float(np.median(ends - starts)) / 1e9
         seconds = max(plan.block_s, EDGE_CALLS * median)
         latency = np.concatenate([ends - starts for starts, ends, _ in parts])
-        why = stop.closed_loop(latency, count, (now() - begin) / 1e9, plan)
+        block = np.repeat(np.arange(len(parts), dtype=np.int64), [len(starts) for starts, _, _ in parts])
+        why = stop.closed_loop(latency, block, count, (now() - begin) / 1e9, plan)
         if why:
             break
         watch.between(count, median)
@@ -45,7 +46,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         samples=Samples(
             start_ns=np.concatenate([starts for starts, _, _ in parts]),
             latency_ns=latency,
-            block=np.repeat(np.arange(len(parts), dtype=np.int64), [len(starts) for starts, _, _ in parts]),
+            block=block,
             stopped_by=why,
             stream=np.concatenate([stream for _, _, stream in parts]),
             span_ns=span,

@@ -30,7 +30,8 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         sizes.append(len(block_starts))
         span += block_ends[-1] - block_starts[0]
         latency = as_int64(ends) - as_int64(starts)
-        why = stop.closed_loop(latency, len(starts), (now() - begin) / 1e9, plan)
+        block = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        why = stop.closed_loop(latency, block, len(starts), (now() - begin) / 1e9, plan)
         if why:
             break
         watch.between(len(starts), float(np.median(latency[-sizes[-1] :])) / 1e9)
@@ -38,7 +39,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         samples=Samples(
             start_ns=as_int64(starts),
             latency_ns=latency,
-            block=np.repeat(np.arange(len(sizes), dtype=np.int64), sizes),
+            block=block,
             stopped_by=why,
             span_ns=span,
         ),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import numpy.typing as npt
 
 from bench.record.observation import Plan
 from bench.stats.precision import median_half_width
 
 
-def closed_loop(latency_ns: npt.ArrayLike, count: int, elapsed_s: float, plan: Plan) -> str | None:
+def closed_loop(
+    latency_ns: npt.ArrayLike, block: npt.NDArray[np.int64], count: int, elapsed_s: float, plan: Plan
+) -> str | None:
     """Why to stop after `count` samples in order of time, or None: the median is known well enough, or time is over."""
     enough_seen = count >= plan.min_samples and elapsed_s >= plan.min_s
-    if enough_seen and median_half_width(latency_ns, plan.confidence) <= plan.precision:
+    if enough_seen and median_half_width(latency_ns, plan.confidence, block) <= plan.precision:
         return f"precision: the median is within {plan.precision:.2%} at {plan.confidence:.0%} confidence"
     if elapsed_s >= plan.max_s:
         return budget(count, plan)

@@ -106,6 +106,13 @@ def _precision(median: Measurement, observations: Sequence[Observation], plan: P
     return [f"p50 is known to ±{half:.1%} only, ±{plan.precision:.1%} was asked for; measuring ended by {stops}"]
 
 
+def _parity(seen: Observation) -> list[str]:
+    """Outputs beyond their precision, with the precision that the runtime says it computed in."""
+    computed = seen.facts.get("inference_precision", "f32")
+    why = f"; the runtime computes in {computed}" if computed != "f32" else ""
+    return [warning + why for warning in seen.facts.get("evaluation_warnings", [])]
+
+
 def _warnings(
     observations: Sequence[Observation],
     figures: dict[str, Measurement],
@@ -115,6 +122,7 @@ def _warnings(
     """What a reader of the figures has to know."""
     told = _precision(figures["p50_latency"], observations, plan)
     for seen in observations:
+        told += _parity(seen)
         if seen.warmup is not None and not seen.warmup.steady:
             told.append(f"not steady: {seen.warmup.how}")
         if seen.samples is not None:

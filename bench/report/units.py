@@ -30,7 +30,7 @@ def digits(value: float, significant: int = 3) -> str:
     if magnitude >= 10 ** (significant - 1) or magnitude == 0:
         return f"{value:,.0f}"
     places = significant - 1
-    while magnitude < 1 and places < 9:
+    while magnitude < 1 and places < 15:
         magnitude *= 10
         places += 1
     if magnitude >= 10:

@@ -160,9 +160,10 @@ class _Conductor:
         if not measures_model:
             return msgspec.structs.replace(found, quality=quality.missing(f"{case.runtime} runs no model"))
         if evaluate and found.status == "ok":
-            figures = quality.evaluate(outputs, bundle, subject.bundle)
+            judged = quality.evaluate(outputs, bundle, subject.bundle, case.variant)
             outputs.unlink(missing_ok=True)
-            return msgspec.structs.replace(found, quality=figures)
+            facts = found.facts | {"evaluation_warnings": list(judged.warnings)}
+            return msgspec.structs.replace(found, quality=judged.figures, facts=facts)
         return found
 
     def _row(self, case: Case) -> Row:

@@ -30,16 +30,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats.autocorrelation import inflation
+from bench.stats.blocks import block_variance, consecutive
 from bench.stats.checks import Floats, Ints, check_share, finite_1d
 from bench.stats.estimate import Estimate, TooFew
 from bench.stats.percentile import enclose, min_samples, nearest_rank
 
-_FEW_BLOCKS = 10
-_OWN_BATCHES = 20
 _OWN_CONFIDENCE = 0.95  # the one whose coverage is tested; only its standard error is used
-_MAX_PHI = 0.9
-_MIN_FREEDOM = 3.0
-_ONE_SIDED_95 = 1.645
 _CENTRAL = 0.25  # from this share on both sides, the range of the samples encloses a quantile as good as surely
 
 
@@ -91,7 +87,7 @@ def quantile_interval(
         if len(known) == len(each):
             return _between(x, q, known, confidence)
     pooled = np.concatenate([part for part, _ in parts]) if parts else x
-    blocks = _consecutive([blocks for _, blocks in parts])
+    blocks = consecutive([blocks for _, blocks in parts])
     found = _within(pooled, blocks, q, confidence)
     if isinstance(found, Estimate) and len(parts) > 1:
         return Estimate(
@@ -119,7 +115,7 @@ def _within(x: Floats, block: Ints, q: float, confidence: float) -> Estimate | T
     side = (np.sign(value - x) + 1) / 2
     alone = q * (1 - q) / n
     inflated = alone * inflation(side)
-    clustered, freedom, blocks = _block_variance(side, block)
+    clustered, freedom, blocks = block_variance(side, block)
     variance = max(inflated, clustered)
     upper = 0.5 + confidence / 2
     factor = float(t.ppf(upper, freedom))
@@ -144,27 +140,6 @@ def _within(x: Floats, block: Ints, q: float, confidence: float) -> Estimate | T
         n_effective=n * alone / variance,
         method=f"rank interval over {blocks} blocks of one invocation",
     )
-
-
-def _block_variance(side: Floats, block: Ints) -> tuple[float, float, int]:
-    """Variance of the mean of `side` (n,) from blocks, its degrees of freedom, and the number of blocks."""
-    n = side.size
-    order = _consecutive([block])
-    if order[-1] + 1 < _FEW_BLOCKS:
-        order = np.arange(n) * min(n, _OWN_BATCHES) // n
-    count = int(order[-1]) + 1
-    sizes = np.bincount(order, minlength=count)
-    # Residuals of the ratio estimator: blocks last equally long, so fast ones hold more samples.
-    residual = (np.bincount(order, weights=side, minlength=count) - sizes * side.mean()) / sizes.mean()
-    total = float((residual**2).sum())
-    if total == 0:
-        return 0.0, float(count - 1), count
-    phi = float((residual[1:] * residual[:-1]).sum()) / total
-    phi = min(_MAX_PHI, phi + (1 + 3 * phi) / count)
-    if phi < _ONE_SIDED_95 / math.sqrt(count):
-        phi = 0.0
-    time = (1 + phi) / (1 - phi)
-    return total / (count - 1) * time / count, max(_MIN_FREEDOM, count / time - 1), count
 
 
 def _between(x: Floats, q: float, each: list[Estimate], confidence: float) -> Estimate:
@@ -200,15 +175,3 @@ def _labels(given: npt.ArrayLike | None, n: int) -> Ints:
     if labels.size != n:
         raise ValueError(f"{labels.size} labels do not fit {n} samples")
     return labels
-
-
-def _consecutive(parts: list[Ints]) -> Ints:
-    """Blocks numbered 0, 1, … by runs of equal labels; a new part begins a new block."""
-    numbers: list[Ints] = []
-    following = 0
-    for part in parts:
-        if part.size:
-            runs = following + np.concatenate(([0], np.cumsum(part[1:] != part[:-1])))
-            following = int(runs[-1]) + 1
-            numbers.append(runs.astype(np.int64))
-    return np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.int64)

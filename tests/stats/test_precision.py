@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from bench.stats.estimate import Estimate
+from bench.stats.interval import median_interval
 from bench.stats.percentile import percentile
 from bench.stats.precision import median_half_width
 
@@ -67,3 +69,16 @@ def test_a_million_samples_are_quick():
 
 def test_a_median_of_zero_with_spread_is_unsure():
     assert median_half_width(np.r_[np.full(500, -1), 0, np.full(500, 1)]) == math.inf
+
+
+@pytest.mark.parametrize("level_spread", [0.0, 0.02])
+def test_with_blocks_the_rule_agrees_with_the_interval_of_the_row(level_spread: float) -> None:
+    """What stops the measuring must not promise more than the row then shows."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        levels = np.repeat(1 + level_spread * rng.standard_normal(30), 200)
+        x = 1e5 * levels * rng.lognormal(0, 0.05, levels.size)
+        block = np.repeat(np.arange(30), 200)
+        row = median_interval(x, block=block)
+        assert isinstance(row, Estimate)
+        assert median_half_width(x, 0.95, block) == pytest.approx(row.relative_half_width, rel=0.35)
