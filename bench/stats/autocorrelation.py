@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats.checks import Floats, check_share, finite_1d
-from bench.stats.percentile import nearest_rank
+from bench.stats.ranks import nearest_rank
 
 _WINDOW = 5.0  # Sokal's c: the window ends at c times the time found
 _COARSE_BATCHES = 128

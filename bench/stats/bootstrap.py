@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bench.stats.checks import Floats, Ints, check_share, finite_1d
 from bench.stats.estimate import Estimate
-from bench.stats.percentile import nearest_rank
+from bench.stats.ranks import nearest_rank
 
 _CELLS = 512
 _SLACK = 1e-9

@@ -33,7 +33,8 @@ from bench.stats.autocorrelation import inflation
 from bench.stats.blocks import block_variance, consecutive
 from bench.stats.checks import Floats, Ints, check_share, finite_1d
 from bench.stats.estimate import Estimate, TooFew
-from bench.stats.percentile import enclose, min_samples, nearest_rank
+from bench.stats.percentile import enclose, min_samples
+from bench.stats.ranks import nearest_rank
 
 _OWN_CONFIDENCE = 0.95  # the one whose coverage is tested; only its standard error is used
 _CENTRAL = 0.25  # from this share on both sides, the range of the samples encloses a quantile as good as surely

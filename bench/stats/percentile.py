@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from bench.stats.checks import Floats, check_share, finite_1d
 from bench.stats.estimate import Estimate, TooFew
-
-_RELATIVE_SLACK = 1e-9  # q * n is a float: 0.07 * 100 must give rank 7
+from bench.stats.ranks import RELATIVE_SLACK, nearest_rank
 
 
 def min_samples(q: float, confidence: float = 0.99) -> int:
@@ -45,11 +44,6 @@ def min_samples(q: float, confidence: float = 0.99) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def nearest_rank(n: int, q: float) -> int:
-    """The 1-based rank of percentile `q` among `n` sorted samples."""
-    return min(n, max(1, math.ceil(q * n * (1 - _RELATIVE_SLACK))))
 
 
 def rank_interval(n: int, q: float, confidence: float = 0.95) -> tuple[int, int] | None:
@@ -121,14 +115,14 @@ def enclose(samples: Floats, q: float, n_effective: float, confidence: float) ->
         ValueError: `q` or `confidence` is not between 0 and 1.
     """
     n = samples.size
-    m = min(n, math.floor(n_effective * (1 + _RELATIVE_SLACK)))
+    m = min(n, math.floor(n_effective * (1 + RELATIVE_SLACK)))
     ranks = rank_interval(m, q, confidence)
     if ranks is None:
         return None
     # Rank r of m samples lies at r / (m + 1) of the distribution, rank s of n samples at s / (n + 1).
     stretch = (n + 1) / (m + 1)
-    low = max(1, math.floor(ranks[0] * stretch * (1 + _RELATIVE_SLACK)))
-    high = min(n, math.ceil(ranks[1] * stretch * (1 - _RELATIVE_SLACK)))
+    low = max(1, math.floor(ranks[0] * stretch * (1 + RELATIVE_SLACK)))
+    high = min(n, math.ceil(ranks[1] * stretch * (1 - RELATIVE_SLACK)))
     at = nearest_rank(n, q)
     # Spreading a few ranks over many samples may leave the value's own rank just outside.
     low, high = min(low, at), max(high, at)

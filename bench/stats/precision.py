@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from bench.stats.autocorrelation import inflation
 from bench.stats.blocks import block_variance
 from bench.stats.checks import check_share
 
@@ -45,12 +46,7 @@ def median_half_width(
     if n < 2 or z * math.sqrt(n) / 2 >= n / 2 - 1:
         return math.inf
     median = float(np.partition(x, middle - 1)[middle - 1])
-    inflation = _inflation(x, median)
-    if block is not None:
-        side = (np.sign(median - x.astype(np.float64, copy=False)) + 1) / 2
-        variance, freedom, _ = block_variance(side, block)
-        inflation = max(inflation, 4 * n * variance) * (_student(z, freedom) / z) ** 2
-    half = z * math.sqrt(n * inflation) / 2
+    half = z * math.sqrt(n * (_inflation(x, median) if block is None else _by_blocks(x, median, block, z))) / 2
     low, high = math.floor(n / 2 - half), math.ceil(n / 2 + half) + 1
     if low < 1 or high > n:
         return math.inf
@@ -59,6 +55,13 @@ def median_half_width(
     if width == 0:
         return 0.0
     return width / 2 / median if median > 0 else math.inf
+
+
+def _by_blocks(x: npt.NDArray[np.generic], median: float, block: npt.NDArray[np.int64], z: float) -> float:
+    """The inflation that `bench.stats.interval` finds, with Student's t for so many blocks worked in."""
+    side = (np.sign(median - x.astype(np.float64, copy=False)) + 1) / 2
+    variance, freedom, _ = block_variance(side, block)
+    return max(inflation(side), 4 * x.size * variance) * (_student(z, freedom) / z) ** 2
 
 
 def _student(z: float, freedom: float) -> float:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from bench.stats.estimate import Estimate, TooFew
-from bench.stats.percentile import min_samples, nearest_rank, percentile, rank_interval
+from bench.stats.percentile import min_samples, percentile, rank_interval
+from bench.stats.ranks import nearest_rank
 
 shares = st.floats(0.01, 0.99)
 confidences = st.floats(0.5, 0.999)
