@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,27 @@ def share_out(usable: Sequence[int], threads: int) -> Cores:
     if len(usable) > threads:
         return Cores(measuring=list(usable[-threads:]), harness=list(usable[:-threads]))
     return Cores(measuring=None, harness=None)
+
+
+@contextmanager
+def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
+    """Inside, every thread of this process stays on `cores` (Linux); None leaves them free.
+
+    A child starts on the same cores: one that measures moves to its own.
+    """
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _move(cores)
+    try:
+        yield
+    finally:
+        _move(before)
+
+
+def _move(cores: Sequence[int] | set[int]) -> None:
+    for task in Path("/proc/self/task").iterdir():
+        # A thread may have ended since it was listed.
+        with suppress(OSError):
+            os.sched_setaffinity(int(task.name), cores)

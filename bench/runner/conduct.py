@@ -15,7 +15,7 @@ import msgspec
 
 from bench.errors import UserError
 from bench.load.table import SCENARIOS, lanes
-from bench.machine.cores import share_out
+from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
 from bench.metrics import quality
@@ -98,6 +98,7 @@ class _Conductor:
     ) -> None:
         self.folder, self.manifest, self.subjects = folder, manifest, subjects
         self.scratch, self.events = scratch, events
+        self.usable = usable_cores()
         self.seen: dict[Key, Observation] = {(o.case.id, o.invocation): o for o in journal.read(folder)}
 
     def carry_out(self) -> RunResult:
@@ -106,9 +107,9 @@ class _Conductor:
         rounds = _rounds(cases, plan, self.subjects)
         todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
         self.events.begin(len(rounds), len(rounds) - len(todo))
-        harness = share_out(usable_cores(), max(_cores_used(case) for case in cases)).harness
+        harness = share_out(self.usable, max(_cores_used(case) for case in cases)).harness
         try:
-            with _sampler(plan, harness) as sampler:
+            with keep_to(harness), _sampler(plan, harness) as sampler:
                 rest = can_measure_energy(sampler)
                 for case, invocation in todo:
                     self.events.case(case, invocation)
@@ -154,7 +155,7 @@ class _Conductor:
             inputs=str(bundle / subject.bundle.data.inputs),
             outputs=str(outputs) if evaluate else None,
             plan=plan,
-            cores=share_out(usable_cores(), _cores_used(case)).measuring,
+            cores=share_out(self.usable, _cores_used(case)).measuring,
         )
         found = measure(job, invocation, sampler, self.events.progress)
         if not measures_model:
