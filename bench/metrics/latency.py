@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from bench.load.table import SCENARIOS
 from bench.record.measurement import Measurement
-from bench.record.observation import Observation, Samples
+from bench.record.observation import Int64s, Observation, Samples
+from bench.stats.bootstrap import hierarchical_interval
 from bench.stats.estimate import Estimate
 from bench.stats.interval import quantile_interval
 from bench.stats.outliers import outliers
@@ -25,9 +26,7 @@ def figures(observations: Sequence[Observation], confidence: float) -> dict[str,
     streams = [seen.samples for seen in observations if seen.samples is not None]
     found = {name: _percentile(streams, q, confidence) for name, q in PERCENTILES.items()}
     batch = observations[0].case.batch
-    found["mean_latency"] = _over_invocations(
-        [float(s.latency_ns.mean()) * _NANO for s in streams], "s", _count(streams)
-    )
+    found["mean_latency"] = _mean(streams, confidence)
     if SCENARIOS[observations[0].case.scenario].warms_up:
         found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
     else:
@@ -44,14 +43,8 @@ def block_medians(samples: Samples) -> npt.NDArray[np.float64]:
 
 def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Measurement:
     """The nearest-rank percentile with the interval of `bench.stats.interval`."""
-    values = np.concatenate([s.latency_ns for s in streams])
-    estimate = quantile_interval(
-        values,
-        q,
-        np.repeat(np.arange(len(streams)), [len(s.latency_ns) for s in streams]),
-        np.concatenate([s.block for s in streams]),
-        confidence=confidence,
-    )
+    values, invocation, block = _pooled(streams)
+    estimate = quantile_interval(values, q, invocation, block, confidence=confidence)
     if isinstance(estimate, Estimate) or estimate.n < min_samples(q):
         return estimate.measurement("s", HOW, scale=_NANO)
     # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
@@ -60,6 +53,23 @@ def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Meas
         unit="s",
         n=estimate.n,
         how=f"{HOW}; no interval: worth {int(estimate.n_effective)} independent samples of {estimate.needed}",
+    )
+
+
+def _mean(streams: Sequence[Samples], confidence: float) -> Measurement:
+    """The mean, its interval by resampling invocations first, then their blocks."""
+    values, invocation, block = _pooled(streams)
+    return hierarchical_interval(values, invocation, block, statistic="mean", confidence=confidence).measurement(
+        "s", HOW, scale=_NANO
+    )
+
+
+def _pooled(streams: Sequence[Samples]) -> tuple[Int64s, Int64s, Int64s]:
+    """All latencies (ns), with the invocation and the block that each is of."""
+    return (
+        np.concatenate([s.latency_ns for s in streams]),
+        np.repeat(np.arange(len(streams)), [len(s.latency_ns) for s in streams]),
+        np.concatenate([s.block for s in streams]),
     )
 
 
