@@ -24,19 +24,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.record.measurement import Measurement
+from bench.sensors.jetson import whole_rail
 
 if TYPE_CHECKING:
     from bench.record.observation import Telemetry
 
 NVML_COUNTER = "measured:nvml-energy-counter"
 NVML_POWER = "measured:nvml-power-integrated"
+AMD_COUNTER = "measured:amdsmi-energy-counter"
+AMD_POWER = "measured:amdsmi-power-integrated"
+INA3221_POWER = "measured:ina3221-power-integrated"
 RAPL = "measured:rapl"
 TDP = "estimated:tdp"
 
 RAPL_UPDATE_S = 0.001
 """Intel SDM vol. 3B, 16.10.3: the energy counters are renewed about every millisecond."""
 AVERAGED_LAG_S = 1.0
-"""NVML's averaged power is a mean of the last second (NVML API, nvmlDeviceGetPowerUsage)."""
+"""NVML's averaged power is a mean of the last second (NVML API, nvmlDeviceGetPowerUsage). AMD says of its
+own only that it is an average; it is taken to be as late."""
+AMD_COUNTER_SLACK = 0.1
+"""AMD's energy counter is believed where polled power bears it out to this share. On some devices it is
+far off or stands still (github.com/ROCm/amdsmi issues 22 and 38)."""
 UNKNOWN_UPDATE_S = 0.1
 """Taken for polled power that changed too seldom to tell: Zeus found updates about every 100 ms on GPUs."""
 
@@ -254,12 +262,22 @@ def without_idle(energy: Measurement, idle: Measurement, seconds: float) -> Meas
 
 
 def gpu_energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> dict[str, Measurement]:
-    """Joules of each GPU by UUID: from its counter where that works, else from its polled power."""
+    """Joules of each GPU by UUID: from its counter where that works, else from its polled power.
+
+    An AMD counter that polled power contradicts gives way to it. A Jetson's figure is that of its whole
+    module, CPU and memory included, under the name of its supply rail (`VDD_IN`); the GPU that NVML shows
+    on such a module is a part of it and not counted again.
+    """
+    module = module_energy(telemetry, start_ns, end_ns)
     counters = gpu_energy_by_counter(telemetry, start_ns, end_ns)
     powers = gpu_energy_by_power(telemetry, start_ns, end_ns)
-    chosen: dict[str, Measurement] = {}
-    for device in sorted(counters | powers):
+    known = any(m.value is not None for m in module.values())
+    inside = {reading.device for reading in telemetry.readings if known and reading.sensor == "nvml"}
+    chosen = dict(module)
+    for device in sorted((counters | powers).keys() - inside):
         options = [m for m in (counters.get(device), powers.get(device)) if m is not None]
+        if len(options) > 1 and options[0].how == AMD_COUNTER and not _borne_out(*options):
+            del options[0]
         chosen[device] = next((m for m in options if m.value is not None), options[0])
     return chosen
 
@@ -267,23 +285,38 @@ def gpu_energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> dict[str, Me
 def gpu_energy_by_counter(telemetry: Telemetry, start_ns: int, end_ns: int) -> dict[str, Measurement]:
     """Joules of each GPU that has an energy counter, by UUID."""
     return {
-        device: from_counter(points, start_ns, end_ns, how=NVML_COUNTER)
-        for device, points in series(telemetry, "nvml", "energy").items()
+        device: from_counter(points, start_ns, end_ns, how=how)
+        for sensor, how in (("nvml", NVML_COUNTER), ("amd", AMD_COUNTER))
+        for device, points in series(telemetry, sensor, "energy").items()
     }
 
 
 def gpu_energy_by_power(telemetry: Telemetry, start_ns: int, end_ns: int) -> dict[str, Measurement]:
     """Joules of each GPU from its polled power, the instantaneous where there is one, by UUID."""
     found: dict[str, Measurement] = {}
-    for quantity, lag_s in (("power_instant", 0.0), ("power_average", AVERAGED_LAG_S), ("power", AVERAGED_LAG_S)):
-        for device, points in series(telemetry, "nvml", quantity).items():
-            if device not in found or found[device].value is None:
-                found[device] = from_power(points, start_ns, end_ns, how=NVML_POWER, lag_s=lag_s)
+    for sensor, how in (("nvml", NVML_POWER), ("amd", AMD_POWER)):
+        for quantity, lag_s in (("power_instant", 0.0), ("power_average", AVERAGED_LAG_S), ("power", AVERAGED_LAG_S)):
+            for device, points in series(telemetry, sensor, quantity).items():
+                if device not in found or found[device].value is None:
+                    found[device] = from_power(points, start_ns, end_ns, how=how, lag_s=lag_s)
     return found
 
 
+def module_energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> dict[str, Measurement]:
+    """Joules of a whole Jetson module by the name of its supply rail; empty where no such rail was read.
+
+    CPU, GPU and memory hang behind that rail together and cannot be told apart by it.
+    """
+    rails = series(telemetry, "jetson", "power")
+    rail = whole_rail(rails)
+    return {} if rail is None else {rail: from_power(rails[rail], start_ns, end_ns, how=INA3221_POWER)}
+
+
 def cpu_energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> Measurement:
-    """Joules of all CPU packages and their memory from RAPL, else the estimate if that was asked for."""
+    """Joules of all CPU packages and their memory from RAPL, else the estimate if that was asked for.
+
+    On a Jetson whose module was measured the CPU is in that figure already, and is not told again.
+    """
     parts = [
         from_counter(points, start_ns, end_ns, how=RAPL, update_s=RAPL_UPDATE_S)
         for quantity in ("energy", "dram_energy")
@@ -291,6 +324,9 @@ def cpu_energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> Measurement:
     ]
     if parts:
         return total(parts)
+    for rail, module in module_energy(telemetry, start_ns, end_ns).items():
+        if module.value is not None:
+            return Measurement.unavailable("J", f"the CPU's energy is within that of the whole module ({rail})")
     for points in series(telemetry, "tdp", "energy").values():
         exact = from_counter(points, start_ns, end_ns, how=TDP)
         # The bounds are the counter's; the doubt of the model is far wider, and not known.
@@ -307,6 +343,15 @@ def agree(a: Measurement, b: Measurement) -> bool | None:
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return None
     return a.low <= b.high and b.low <= a.high
+
+
+def _borne_out(counter: Measurement, power: Measurement) -> bool:
+    """Whether polled power does not contradict a counter, give or take `AMD_COUNTER_SLACK`."""
+    if power.value is None:
+        return True
+    slack = AMD_COUNTER_SLACK * power.value
+    widened = msgspec.structs.replace(power, low=(power.low or 0.0) - slack, high=(power.high or 0.0) + slack)
+    return agree(counter, widened) is not False
 
 
 class _At(msgspec.Struct, frozen=True):

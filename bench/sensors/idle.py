@@ -9,7 +9,7 @@ from bench.record.observation import Telemetry
 from bench.sensors.sampler import Sampler
 
 START, END = "idle-start", "idle-end"
-ENERGY_SENSORS = frozenset({"nvml", "rapl", "tdp"})
+ENERGY_SENSORS = frozenset({"nvml", "amd", "jetson", "rapl", "tdp"})
 
 
 def can_measure_energy(sampler: Sampler) -> bool:

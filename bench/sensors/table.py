@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 SENSORS: dict[str, str] = {
     "process": "bench.sensors.process:ProcessSensor",
     "nvml": "bench.sensors.nvml:NvmlSensor",
+    "amd": "bench.sensors.amd:AmdSensor",
+    "jetson": "bench.sensors.jetson:JetsonSensor",
     "rapl": "bench.sensors.rapl:RaplSensor",
     "thermal": "bench.sensors.thermal:ThermalSensor",
     "cgroup": "bench.sensors.cgroup:CgroupSensor",
@@ -20,7 +22,7 @@ SENSORS: dict[str, str] = {
 }
 """Where the class of each sensor lives, as `module:class`."""
 
-DEFAULT: tuple[str, ...] = ("process", "nvml", "rapl", "thermal", "cgroup")
+DEFAULT: tuple[str, ...] = ("process", "nvml", "amd", "jetson", "rapl", "thermal", "cgroup")
 """What is read unless the user chooses; an estimate has to be asked for."""
 
 
