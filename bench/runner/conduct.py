@@ -26,6 +26,7 @@ from bench.record.environment import Environment
 from bench.record.observation import Observation, Plan
 from bench.record.row import Row
 from bench.runner.events import Events
+from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Planned, Request, Subject, make_subjects, plan_run, settle
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.idle import can_measure_energy, watch_idle
@@ -103,6 +104,10 @@ class _Conductor:
 
     def carry_out(self) -> RunResult:
         """Measure what is not on record yet, then write the tables."""
+        with Interrupts() as interrupts:
+            return self._carry_out(interrupts)
+
+    def _carry_out(self, interrupts: Interrupts) -> RunResult:
         cases, plan = self.manifest.cases, self.manifest.plan
         rounds = _rounds(cases, plan, self.subjects)
         todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
@@ -113,10 +118,11 @@ class _Conductor:
                 rest = can_measure_energy(sampler)
                 for case, invocation in todo:
                     self.events.case(case, invocation)
-                    before = (watch_idle(sampler, plan.idle_s),) if rest else ()
-                    found = self._observe(case, invocation, sampler)
-                    after = (watch_idle(sampler, plan.idle_s),) if rest else ()
-                    found = msgspec.structs.replace(found, idle=before + after)
+                    with interrupts.allowed():
+                        before = (watch_idle(sampler, plan.idle_s),) if rest else ()
+                        found = self._observe(case, invocation, sampler)
+                        after = (watch_idle(sampler, plan.idle_s),) if rest else ()
+                    found = self._evaluated(msgspec.structs.replace(found, idle=before + after))
                     journal.append(self.folder, found)
                     self.seen[case.id, invocation] = found
                     self.events.done(self._row(case))
@@ -144,28 +150,34 @@ class _Conductor:
         artifact = subject.artifact(case)
         if artifact is None or subject.bundle is None:
             return subject.missing(case, invocation)
-        measures_model = RUNTIMES[case.runtime].measures_model
-        evaluate = plan.evaluate and invocation == 0 and measures_model
-        outputs = self.scratch / f"{case.id}.npz"
+        evaluate = plan.evaluate and invocation == 0 and RUNTIMES[case.runtime].measures_model
         bundle = Path(subject.folder).resolve()
         job = Job(
             case=case,
             artifact=artifact,
             artifact_path=str(bundle / artifact.path),
             inputs=str(bundle / subject.bundle.data.inputs),
-            outputs=str(outputs) if evaluate else None,
+            outputs=str(self._outputs(case)) if evaluate else None,
             plan=plan,
             cores=share_out(self.usable, _cores_used(case)).measuring,
         )
-        found = measure(job, invocation, sampler, self.events.progress)
-        if not measures_model:
+        return measure(job, invocation, sampler, self.events.progress)
+
+    def _evaluated(self, found: Observation) -> Observation:
+        """With the figures of the outputs that the worker wrote, if it was to write any."""
+        case, subject = found.case, self.subjects[found.case.model]
+        if not RUNTIMES[case.runtime].measures_model:
             return msgspec.structs.replace(found, quality=quality.missing(f"{case.runtime} runs no model"))
-        if evaluate and found.status == "ok":
-            judged = quality.evaluate(outputs, bundle, subject.bundle, case.variant)
-            outputs.unlink(missing_ok=True)
-            facts = found.facts | {"evaluation_warnings": list(judged.warnings)}
-            return msgspec.structs.replace(found, quality=judged.figures, facts=facts)
-        return found
+        outputs = self._outputs(case)
+        if found.status != "ok" or subject.bundle is None or not outputs.exists():
+            return found
+        judged = quality.evaluate(outputs, Path(subject.folder), subject.bundle, case.variant)
+        outputs.unlink()
+        facts = found.facts | {"evaluation_warnings": list(judged.warnings)}
+        return msgspec.structs.replace(found, quality=judged.figures, facts=facts)
+
+    def _outputs(self, case: Case) -> Path:
+        return self.scratch / f"{case.id}.npz"
 
     def _row(self, case: Case) -> Row:
         plan, subject = self.manifest.plan, self.subjects[case.model]
