@@ -33,13 +33,21 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except UserError as error:
             fail(error)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                # `bench show | head`: the reader has seen enough.
+                sys.stderr.close()
+                raise typer.Exit(DONE) from None
+            fail(
+                UserError(
+                    f"the system refused: {error.strerror or error}",
+                    where=str(error.filename or ""),
+                    remedy="check space and permissions there",
+                )
+            )
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # `bench show | head`: the reader has seen enough.
-            sys.stderr.close()
-            raise typer.Exit(DONE) from None
 
     return wrapped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,9 @@ from bench.cli.common import (
 @guarded
 def run(
     suite: Annotated[
-        str, typer.Argument(help="A suite's name, a suite file (.toml) or a bundle (.zip or folder).")
-    ] = "quick",
+        str | None,
+        typer.Argument(help="A suite's name, a suite file (.toml) or a bundle (.zip or folder). Default: quick."),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,10 +66,14 @@ def run(
     output, progress = consoles()
     with stop_like_ctrl_c(), Live(progress) as live:
         if resume is not None:
+            refuse_with_resume(
+                {"SUITE": suite, "--model": model, "--data": data, "--only": only, "--models": models, "--seed": seed}
+                | {"--dry-run": dry_run}
+            )
             result = conduct.resume(find(resume, out), live)
         else:
             request = Request(
-                suite=_absolute(suite),
+                suite=_absolute(suite or "quick"),
                 models=tuple(_absolute(name) for name in model or ()),
                 model_folders=tuple(str(folder.resolve()) for folder in models or ()),
                 data=None if data is None else str(data.resolve()),
@@ -94,5 +100,19 @@ def run(
 def _absolute(name_or_path: str) -> str:
     """A path that also holds when the run is resumed from elsewhere; a name stays a name."""
     path = Path(name_or_path).expanduser()
-    looks_like_path = path.suffix or len(path.parts) > 1
-    return str(path.resolve()) if looks_like_path or (path.exists() and not path.is_dir()) else name_or_path
+    is_model_folder = any((path / mark).is_file() for mark in ("saved_model.pb", "model.toml", "bundle.json"))
+    looks_like_path = path.suffix or len(path.parts) > 1 or path.is_file() or is_model_folder
+    return str(path.resolve()) if looks_like_path else name_or_path
+
+
+def refuse_with_resume(given: Mapping[str, object]) -> None:
+    """A resumed run is what it was: nothing about it can be said anew. Raises `UserError`."""
+    from bench.errors import UserError
+
+    extra = [name for name, value in given.items() if value]
+    if extra:
+        raise UserError(
+            f"--resume goes on with the run as it was; it cannot take {', '.join(extra)}",
+            where="--resume",
+            remedy="leave it out, or start a new run",
+        )

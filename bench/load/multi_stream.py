@@ -26,6 +26,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
     parts: list[tuple[Int64s, Int64s, Int64s]] = []
     span = count = 0
     seconds = plan.block_s
+    rule = stop.ClosedLoop(plan)
     watch.begin()
     begin = now()
     while True:
@@ -36,11 +37,13 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         span += int(ends.max() - starts[0])
         median = float(np.median(ends - starts)) / 1e9
         seconds = max(plan.block_s, EDGE_CALLS * median)
-        latency = np.concatenate([ends - starts for starts, ends, _ in parts])
-        block = np.repeat(np.arange(len(parts), dtype=np.int64), [len(starts) for starts, _, _ in parts])
-        why = stop.closed_loop(latency, block, count, (now() - begin) / 1e9, plan)
-        if why:
-            break
+        elapsed = (now() - begin) / 1e9
+        if rule.due(count, elapsed):
+            latency = np.concatenate([ends - starts for starts, ends, _ in parts])
+            block = np.repeat(np.arange(len(parts), dtype=np.int64), [len(starts) for starts, _, _ in parts])
+            why = rule.verdict(latency, block, elapsed)
+            if why:
+                break
         watch.between(count, median)
     return Measured(
         samples=Samples(

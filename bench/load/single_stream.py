@@ -21,6 +21,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
     starts, ends = array("q"), array("q")
     sizes: list[int] = []
     span = 0
+    rule = stop.ClosedLoop(plan)
     watch.begin()
     begin = now()
     while True:
@@ -29,12 +30,14 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
         ends += block_ends
         sizes.append(len(block_starts))
         span += block_ends[-1] - block_starts[0]
-        latency = as_int64(ends) - as_int64(starts)
-        block = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-        why = stop.closed_loop(latency, block, len(starts), (now() - begin) / 1e9, plan)
-        if why:
-            break
-        watch.between(len(starts), float(np.median(latency[-sizes[-1] :])) / 1e9)
+        elapsed = (now() - begin) / 1e9
+        if rule.due(len(starts), elapsed):
+            latency = as_int64(ends) - as_int64(starts)
+            block = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+            why = rule.verdict(latency, block, elapsed)
+            if why:
+                break
+        watch.between(len(starts), float(np.median(as_int64(block_ends) - as_int64(block_starts))) / 1e9)
     return Measured(
         samples=Samples(
             start_ns=as_int64(starts),

@@ -9,16 +9,33 @@ from bench.record.observation import Plan
 from bench.stats.precision import median_half_width
 
 
-def closed_loop(
-    latency_ns: npt.ArrayLike, block: npt.NDArray[np.int64], count: int, elapsed_s: float, plan: Plan
-) -> str | None:
-    """Why to stop after `count` samples in order of time, or None: the median is known well enough, or time is over."""
-    enough_seen = count >= plan.min_samples and elapsed_s >= plan.min_s
-    if enough_seen and median_half_width(latency_ns, plan.confidence, block) <= plan.precision:
-        return f"precision: the median is within {plan.precision:.2%} at {plan.confidence:.0%} confidence"
-    if elapsed_s >= plan.max_s:
-        return budget(count, plan)
-    return None
+class ClosedLoop:
+    """When the median of a closed loop is known well enough.
+
+    To look takes longer the more samples there are, and is harness time: each look waits until a seventh more
+    time than at the last one has passed, so that looking stays a small share however long it goes on.
+    """
+
+    _WAIT = 8 / 7
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._next_s = plan.min_s
+
+    def due(self, count: int, elapsed_s: float) -> bool:
+        """Whether `verdict` has anything to say."""
+        if elapsed_s >= self._plan.max_s:
+            return True
+        return count >= self._plan.min_samples and elapsed_s >= self._next_s
+
+    def verdict(self, latency_ns: npt.ArrayLike, block: npt.NDArray[np.int64], elapsed_s: float) -> str | None:
+        """Why to stop with these samples, in order of time, or None to go on."""
+        plan = self._plan
+        self._next_s = elapsed_s * self._WAIT
+        count = block.size
+        if count >= plan.min_samples and median_half_width(latency_ns, plan.confidence, block) <= plan.precision:
+            return f"precision: the median is within {plan.precision:.2%} at {plan.confidence:.0%} confidence"
+        return budget(count, plan) if elapsed_s >= plan.max_s else None
 
 
 def enough(count: int, elapsed_s: float, plan: Plan) -> bool:

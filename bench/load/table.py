@@ -74,12 +74,6 @@ def own_options(scenario: str, options: Mapping[str, Option]) -> dict[str, Optio
     return {name: value for name, value in options.items() if name in names}
 
 
-def relevant_options(scenario: str, options: Mapping[str, Option]) -> dict[str, Option]:
-    """`options` without those that only other scenarios know, so that one list can serve several scenarios."""
-    others = {name for spec in SCENARIOS.values() for name in spec.options} - set(SCENARIOS[scenario].options)
-    return {name: value for name, value in options.items() if name not in others}
-
-
 def lanes(scenario: str, options: Mapping[str, Option]) -> int:
     """How many queries the scenario has in flight at most. Raises `OptionError`."""
     spec = SCENARIOS[scenario]

@@ -28,8 +28,8 @@ def share_out(usable: Sequence[int], threads: int) -> Cores:
 
 
 @contextmanager
-def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
-    """Inside, every thread of this process stays on `cores` (Linux); None leaves them free.
+def keep_to(cores: Sequence[int] | None, *others: int | None) -> Iterator[None]:
+    """Inside, every thread of this process and of `others` (process ids) stays on `cores` (Linux); None: free.
 
     A child starts on the same cores: one that measures moves to its own.
     """
@@ -37,15 +37,19 @@ def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
         yield
         return
     before = os.sched_getaffinity(0)
-    _move(cores)
+    processes = [os.getpid(), *(pid for pid in others if pid is not None)]
+    for pid in processes:
+        _move(pid, cores)
     try:
         yield
     finally:
-        _move(before)
+        for pid in processes:
+            _move(pid, before)
 
 
-def _move(cores: Sequence[int] | set[int]) -> None:
-    for task in Path("/proc/self/task").iterdir():
-        # A thread may have ended since it was listed.
-        with suppress(OSError):
-            os.sched_setaffinity(int(task.name), cores)
+def _move(pid: int, cores: Sequence[int] | set[int]) -> None:
+    # A thread, or the process itself, may have ended since it was listed.
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                os.sched_setaffinity(int(task.name), cores)

@@ -32,7 +32,7 @@ def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
             value=float(np.median(rates)),
             unit="1/s",
             n=trials,
-            how=HOW,
+            how=HOW if sure else f"{HOW}; not confirmed: no rate surely held and another surely failed at 99 %",
             low=min(lows) if sure else None,
             high=max(highs) if sure else None,
             confidence=0.99 if sure else None,

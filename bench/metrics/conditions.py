@@ -9,6 +9,8 @@ from bench.sensors.throttle import is_throttled, names
 
 _STOLEN = 0.01
 """A share of time taken by a hypervisor that is worth telling."""
+_TICKS_S = 0.5
+"""Steal comes in ticks of 10 ms: in a shorter time one tick would look like much."""
 _SAMPLER_BUSY = 0.25
 """A share of one core beyond which the sampler itself is a load."""
 
@@ -19,7 +21,6 @@ def warnings(seen: Observation) -> Iterator[str]:
     phase = next((p for p in seen.phases if p.name == "measure"), None)
     if telemetry is None or phase is None:
         return
-    seconds = (phase.end_ns - phase.start_ns) * 1e-9
     inside = [r for r in telemetry.readings if phase.start_ns <= r.t_ns <= phase.end_ns]
     inside += telemetry.snapshots.get("measure-start", ()) + telemetry.snapshots.get("measure-end", ())
     others = max((r.value for r in inside if r.quantity == "foreign_processes"), default=0)
@@ -32,8 +33,8 @@ def warnings(seen: Observation) -> Iterator[str]:
     throttled = _grown(telemetry, "cgroup", "throttled_periods")
     if throttled:
         yield f"the control group was stopped by its CPU quota in {throttled:.0f} periods of the measured phase"
-    stolen = _grown(telemetry, "cgroup", "steal_time")
-    if stolen and stolen / seconds > _STOLEN:
+    stolen, seconds = _grown(telemetry, "cgroup", "steal_time"), _between_edges(telemetry, "cgroup")
+    if seconds > _TICKS_S and stolen / seconds > _STOLEN:
         yield f"a hypervisor took {stolen / seconds:.1%} of a core's time from this machine while the case was measured"
     faults = _grown(telemetry, "process", "major_faults")
     if faults:
@@ -57,3 +58,12 @@ def _grown(telemetry: Telemetry, sensor: str, quantity: str) -> float:
 
     first, last = values("measure-start"), values("measure-end")
     return sum(last[device] - first[device] for device in first.keys() & last.keys())
+
+
+def _between_edges(telemetry: Telemetry, sensor: str) -> float:
+    """Seconds between the sensor's snapshots at the edges of the measured phase; 0 where one is missing."""
+    stamps = [
+        max((r.t_ns for r in telemetry.snapshots.get(edge, ()) if r.sensor == sensor), default=None)
+        for edge in ("measure-start", "measure-end")
+    ]
+    return 0.0 if stamps[0] is None or stamps[1] is None else (stamps[1] - stamps[0]) * 1e-9

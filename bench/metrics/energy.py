@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
+from bench.record.case import Case
 from bench.record.measurement import Measurement
 from bench.record.observation import Observation, Telemetry
-from bench.sensors.energy import cpu_energy, gpu_energy, idle_power, mean_power, per_item, total, without_idle
+from bench.runtimes.table import RUNTIMES
+from bench.sensors.energy import (
+    cpu_energy,
+    gpu_energy,
+    idle_power,
+    mean_power,
+    module_energy,
+    per_item,
+    total,
+    without_idle,
+)
 from bench.sensors.idle import END, START
 
 
 def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
-    """Joules of one example and watts: CPU packages and GPUs together, or what of them was measured.
+    """Joules of one example and watts, of the devices that the case ran on.
 
     `energy` is of the whole device, idle included; `energy_net` is that less what the device drew at rest,
     before and after, in the same time. Over several invocations energies, times and examples add up.
@@ -22,7 +35,7 @@ def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
         if phase is None or seen.telemetry is None or seen.samples is None:
             return _absent("the measured phase is not on record")
         span = (phase.end_ns - phase.start_ns) * 1e-9
-        energy = _energy(seen.telemetry, phase.start_ns, phase.end_ns)
+        energy = _energy(seen.telemetry, phase.start_ns, phase.end_ns, on_gpu=_on_gpu(seen.case))
         gross.append(energy)
         net.append(without_idle(energy, _rest(seen), span))
         seconds += span
@@ -36,21 +49,33 @@ def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
     }
 
 
-def _energy(telemetry: Telemetry, start_ns: int, end_ns: int) -> Measurement:
-    """What was measured of CPU and GPUs, added up; unavailable with every reason where nothing was."""
-    parts = [cpu_energy(telemetry, start_ns, end_ns), *gpu_energy(telemetry, start_ns, end_ns).values()]
-    known = [part for part in parts if part.value is not None]
-    if known:
-        return total(known)
-    reasons = [part.reason for part in parts]
-    if len(parts) == 1:
-        reasons += [s.reason for s in telemetry.sensors if s.sensor == "nvml" and not s.available]
-    return Measurement.unavailable("J", "; ".join(dict.fromkeys(filter(None, reasons))))
+def _energy(telemetry: Telemetry, start_ns: int, end_ns: int, *, on_gpu: bool) -> Measurement:
+    """What the devices drew that the case ran on; unavailable with every reason where one of them is not known.
+
+    A case on the CPU is charged with the CPU, or with the whole module where only that was measured. One on a
+    GPU is charged with all GPUs that it may use, and with the CPU where that is known; else `how` says so.
+    """
+    cpu = cpu_energy(telemetry, start_ns, end_ns)
+    module = module_energy(telemetry, start_ns, end_ns)
+    gpus = [] if not on_gpu else list(gpu_energy(telemetry, start_ns, end_ns).values())
+    parts = list(module.values()) or (gpus if on_gpu else [cpu])
+    if not parts:
+        reasons = [s.reason for s in telemetry.sensors if s.sensor in ("nvml", "amd") and not s.available]
+        return Measurement.unavailable("J", "; ".join(reasons) or "no sensor of GPU energy was read")
+    missing = [part.reason for part in parts if part.reason]
+    if missing:
+        return Measurement.unavailable("J", "; ".join(dict.fromkeys(missing)))
+    if module or not on_gpu:
+        return total(parts)
+    if cpu.value is not None:
+        return total([*parts, cpu])
+    whole = total(parts)
+    return msgspec.structs.replace(whole, how=f"{whole.how} (GPU alone; CPU: {cpu.reason})")
 
 
 def _rests(seen: Observation) -> tuple[Measurement, Measurement]:
     """Power at rest before and after, W."""
-    before, after = (_idle(telemetry) for telemetry in seen.idle)
+    before, after = (_idle(telemetry, on_gpu=_on_gpu(seen.case)) for telemetry in seen.idle)
     return before, after
 
 
@@ -58,16 +83,20 @@ def _rest(seen: Observation) -> Measurement:
     return idle_power(*_rests(seen)) if seen.idle else _no_idle("W")
 
 
-def _idle(telemetry: Telemetry) -> Measurement:
+def _idle(telemetry: Telemetry, *, on_gpu: bool) -> Measurement:
     stamps = [[r.t_ns for r in telemetry.snapshots.get(edge, ())] for edge in (START, END)]
     if not all(stamps):
         return Measurement.unavailable("W", "the sampler gave no readings at rest")
     start, end = max(stamps[0]), min(stamps[1])
-    return mean_power(_energy(telemetry, start, end), (end - start) * 1e-9)
+    return mean_power(_energy(telemetry, start, end, on_gpu=on_gpu), (end - start) * 1e-9)
 
 
 def _no_idle(unit: str) -> Measurement:
     return Measurement.unavailable(unit, "no rest was measured, as there is no sensor of energy")
+
+
+def _on_gpu(case: Case) -> bool:
+    return case.provider in RUNTIMES[case.runtime].on_gpu
 
 
 def _absent(reason: str) -> dict[str, Measurement]:

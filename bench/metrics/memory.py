@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from bench.record.measurement import Measurement
 from bench.record.observation import Observation, Telemetry
 
 HOW = "measured:process-sensor"
+_STEADY = "measure-start"
+"""After the warm-up the model's memory is steady; from here on the harness's own samples would add to it."""
 _AT_EDGE = {
     "rss_before_load": ("before-load", "rss"),
     "rss_after_load": ("after-load", "rss"),
-    "peak_rss": ("measure-end", "peak_rss"),
-    "pss_steady": ("measure-end", "pss"),
+    "rss_steady": (_STEADY, "rss"),
+    "peak_rss": (_STEADY, "peak_rss"),
+    "pss_before_load": ("before-load", "pss"),
+    "pss_after_load": ("after-load", "pss"),
+    "pss_steady": (_STEADY, "pss"),
 }
 
 
 def figures(observations: Sequence[Observation]) -> dict[str, Measurement]:
-    """Bytes at the edges of the phases, the median resident set in the measured phase, and cores used."""
+    """Bytes at the edges of the phases, what loading and running added, and cores used; medians over invocations."""
     seen = [(o, o.telemetry) for o in observations if o.telemetry is not None]
     found = {
         name: _median([_at_edge(t, edge, quantity) for _, t in seen], "B", _why(observations, quantity))
         for name, (edge, quantity) in _AT_EDGE.items()
     }
-    steady = [_steady_rss(o, t) for o, t in seen]
-    found["rss_steady"] = _median(steady, "B", _why(observations, "rss"))
-    added = [
-        None if rss is None or before is None else rss - before
-        for rss, before in zip(steady, (_at_edge(t, "before-load", "rss") for _, t in seen), strict=True)
-    ]
+    if found["peak_rss"].value is not None and not all(o.facts.get("peak_reset") for o, _ in seen):
+        note = f"{HOW}; since the process began, as the mark could not be reset before loading"
+        found["peak_rss"] = msgspec.structs.replace(found["peak_rss"], how=note)
+    added = [_added(t) for _, t in seen]
     found["rss_added"] = _median(added, "B", _why(observations, "rss"))
     found["cpu_utilisation"] = _median([_cpu(t) for _, t in seen], "1", _why(observations, "cpu_time"))
     return found
@@ -43,16 +47,9 @@ def _at_edge(telemetry: Telemetry, edge: str, quantity: str) -> float | None:
     return None
 
 
-def _steady_rss(observation: Observation, telemetry: Telemetry) -> float | None:
-    phase = next((p for p in observation.phases if p.name == "measure"), None)
-    if phase is None:
-        return None
-    inside = [
-        r.value
-        for r in telemetry.readings
-        if r.sensor == "process" and r.quantity == "rss" and phase.start_ns <= r.t_ns <= phase.end_ns
-    ]
-    return float(np.median(inside)) if inside else None
+def _added(telemetry: Telemetry) -> float | None:
+    before, steady = _at_edge(telemetry, "before-load", "rss"), _at_edge(telemetry, _STEADY, "rss")
+    return None if before is None or steady is None else steady - before
 
 
 def _cpu(telemetry: Telemetry) -> float | None:
@@ -75,9 +72,9 @@ def _median(values: Sequence[float | None], unit: str, reason: str) -> Measureme
 
 
 def _why(observations: Sequence[Observation], quantity: str) -> str:
-    """The sensor's own reason for a quantity that is not there."""
+    """Why a quantity is not there: the sensor's own reason where it could not be read at all."""
     for seen in observations:
         for state in seen.telemetry.sensors if seen.telemetry else ():
-            if state.sensor == "process" and state.reason:
+            if state.sensor == "process" and state.reason and (not state.available or quantity not in state.quantities):
                 return state.reason
     return f"the process sensor gave no {quantity}"

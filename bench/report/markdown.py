@@ -32,8 +32,8 @@ def markdown(manifest: Manifest, rows: Sequence[Row]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _bold(cells: Sequence[str], best: int | None) -> list[str]:
-    return [f"**{_escape(cell)}**" if at == best else _escape(cell) for at, cell in enumerate(cells)]
+def _bold(cells: Sequence[str], best: frozenset[int]) -> list[str]:
+    return [f"**{_escape(cell)}**" if at in best else _escape(cell) for at, cell in enumerate(cells)]
 
 
 def _escape(value: str) -> str:

@@ -24,7 +24,7 @@ class Column:
     cells: tuple[str, ...]
     priority: int = 0
     numeric: bool = False
-    best: int | None = None
+    best: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
     plan = manifest.plan
     counts = [row.metrics["p50_latency"].n for row in rows if row.status == "ok"]
     if counts:
-        processes = f"{plan.invocations} process invocation{'s' if plan.invocations > 1 else ''}"
+        processes = f"{_range([row.invocations for row in rows if row.status == 'ok'])} process invocation(s)"
         told.append(
             f"{_range(counts)} samples a case from {processes}; "
             f"p50 with its {plan.confidence:.0%} interval; inputs in turn from a pool"
@@ -150,12 +150,24 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
     named = metric if figure.metric == "accuracy" and metric else figure.title
     title = f"{named} {unit}".strip()
     cells = tuple(_cell(m, factor, figure) for m in found)
-    best = None
-    if len(set(known)) > 1 and spec.better != "neither":
-        pick = min if spec.better == "lower" else max
-        best = next(at for at, m in enumerate(found) if m.value == pick(known))
+    best = frozenset() if spec.better == "neither" else _best(rows, found, min if spec.better == "lower" else max)
     # A column without a figure only costs width: its reason stands below the table.
     return Column(title, cells, figure.priority if known else _LAST, numeric=True, best=best)
+
+
+def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[list[float]], float]) -> frozenset[int]:
+    """The best row of each group that may be compared: alike in threads, batch, scenario and options."""
+    groups: dict[tuple[object, ...], dict[int, float]] = {}
+    for at, (row, figure) in enumerate(zip(rows, found, strict=True)):
+        if figure.value is not None:
+            case = row.case
+            key = (case.threads, case.batch, case.scenario, str(sorted(case.options.items())))
+            groups.setdefault(key, {})[at] = figure.value
+    return frozenset(
+        next(at for at, value in group.items() if value == pick(list(group.values())))
+        for group in groups.values()
+        if len(set(group.values())) > 1
+    )
 
 
 def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:

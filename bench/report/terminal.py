@@ -44,5 +44,5 @@ def _draw(title: str, columns: Sequence[Column]) -> RichTable:
     for column in columns:
         drawn.add_column(Text(column.title), justify="right" if column.numeric else "left", no_wrap=True)
     for at in range(len(columns[0].cells)):
-        drawn.add_row(*(Text(c.cells[at], style="bold green" if c.best == at else "") for c in columns))
+        drawn.add_row(*(Text(c.cells[at], style="bold green" if at in c.best else "") for c in columns))
     return drawn

@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.errors import unknown
+from bench.errors import UserError, unknown
 from bench.export.bundle import open_bundle, save
 from bench.export.cache import cache_dir
+from bench.export.errors import ExportError
 from bench.export.prepare import prepare
 from bench.export.variants import SOURCE, VARIANTS
 from bench.record.artifact import Bundle, Format
@@ -42,7 +43,12 @@ def make_bundle(
         for fmt in VARIANTS[name].formats
         if fmt in formats and fmt in source.formats
     ]
-    folder = prepare(source, wanted, data=data, cache=cache_dir(), seed=seed, progress=progress)
+    try:
+        folder = prepare(source, wanted, data=data, cache=cache_dir(), seed=seed, progress=progress)
+    except ExportError as error:
+        raise UserError(
+            f"export: {error.reason}", where=source.about, remedy=error.tail or "try again, or leave out a variant"
+        ) from error
     save(folder, lambda made: (made.variant, made.format) in wanted or made.variant == SOURCE, out)
     with tempfile.TemporaryDirectory() as scratch:
         return open_bundle(out, Path(scratch))[1]

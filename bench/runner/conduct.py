@@ -6,12 +6,13 @@ import contextlib
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from filelock import FileLock, Timeout
 
 from bench.errors import UserError
 from bench.load.table import SCENARIOS, lanes
@@ -27,7 +28,7 @@ from bench.record.observation import Observation, Plan
 from bench.record.row import Row
 from bench.runner.events import Events
 from bench.runner.interrupt import Interrupts
-from bench.runner.plan import Planned, Request, Subject, make_subjects, plan_run, settle
+from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
@@ -77,16 +78,16 @@ def resume(folder: Path, events: Events) -> RunResult:
     if manifest.status == "complete":
         return RunResult(folder=str(folder), manifest=manifest, rows=tuple(tables.read_cases(folder)))
     _same_machine(manifest.environment, read_environment(), folder)
-    planned = plan_run(msgspec.convert(manifest.request, Request))
+    planned = plan_again(manifest)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         subjects = make_subjects(planned, Path(scratch), events)
-        now = {name: subject.entry.source_sha256 for name, subject in subjects.items()}
+        now = {name: subject.entry for name, subject in subjects.items()}
         for model in manifest.models:
-            if now.get(model.name) != model.source_sha256:
+            if model.name not in now or now[model.name].content != model.content:
                 raise UserError(
-                    f"the model {model.name!r} changed since the run began",
+                    f"the model {model.name!r} or its data changed since the run began",
                     where=model.given,
-                    remedy="start a new run, or put the old file back",
+                    remedy="start a new run, or put the old files back",
                 )
         return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
 
@@ -112,13 +113,13 @@ class _Conductor:
         rounds = _rounds(cases, plan, self.subjects)
         todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
         self.events.begin(len(rounds), len(rounds) - len(todo))
-        harness = share_out(self.usable, max(_cores_used(case) for case in cases)).harness
         try:
-            with keep_to(harness), _sampler(plan, harness) as sampler:
+            with self._lock(), _sampler(plan) as sampler:
                 rest = can_measure_energy(sampler)
                 for case, invocation in todo:
                     self.events.case(case, invocation)
-                    with interrupts.allowed():
+                    harness = share_out(self.usable, _cores_used(case)).harness
+                    with interrupts.allowed(), keep_to(harness, sampler.pid):
                         before = (watch_idle(sampler, plan.idle_s),) if rest else ()
                         found = self._observe(case, invocation, sampler)
                         after = (watch_idle(sampler, plan.idle_s),) if rest else ()
@@ -134,6 +135,21 @@ class _Conductor:
                 write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
             raise
         return self._keep("complete")
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One process a run. Raises `UserError` where another is at it."""
+        lock = FileLock(self.folder / journal.FOLDER / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                "another process is measuring this run", where=str(self.folder), remedy="wait for it, or stop it first"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _keep(self, status: Literal["interrupted", "complete"]) -> RunResult:
         rows = [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
@@ -219,11 +235,11 @@ def _cores_used(case: Case) -> int:
     return case.threads * lanes(case.scenario, case.options)
 
 
-def _sampler(plan: Plan, cores: Sequence[int] | None) -> Sampler:
-    """The sampler on the harness's cores; the estimate of energy only where it was asked for."""
+def _sampler(plan: Plan) -> Sampler:
+    """The sampler, with the estimate of energy only where it was asked for."""
     if plan.tdp_w is None:
-        return Sampler(affinity=cores)
-    return Sampler((*DEFAULT, "tdp"), options={"tdp": {"tdp_w": plan.tdp_w, "idle_w": plan.idle_w}}, affinity=cores)
+        return Sampler()
+    return Sampler((*DEFAULT, "tdp"), options={"tdp": {"tdp_w": plan.tdp_w, "idle_w": plan.idle_w}})
 
 
 def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:

@@ -25,22 +25,3 @@ class Events(Protocol):
 
     def done(self, row: Row) -> None:
         """An invocation is finished and kept; `row` holds the case's figures so far."""
-
-
-class Silent:
-    """Watches nothing."""
-
-    def stage(self, text: str) -> None:
-        """See `Events.stage`."""
-
-    def begin(self, total: int, done: int) -> None:
-        """See `Events.begin`."""
-
-    def case(self, case: Case, invocation: int) -> None:
-        """See `Events.case`."""
-
-    def progress(self, phase: str, samples: int, median_s: float) -> None:
-        """See `Events.progress`."""
-
-    def done(self, row: Row) -> None:
-        """See `Events.done`."""

@@ -10,6 +10,7 @@ from bench.export.variants import VARIANTS
 from bench.load.table import SCENARIOS
 from bench.runtimes.table import RUNTIMES, unavailable
 from bench.sensors.sampler import Sampler
+from bench.sensors.table import SENSORS
 from bench.store import runs as run_folders
 from bench.store.manifest import read_manifest
 from bench.suite.load import builtin_suites, load_suite
@@ -77,7 +78,7 @@ def scenarios() -> Lines:
 
 def sensors() -> Lines:
     """Sensors as the sampler process finds them on this machine."""
-    with Sampler() as sampler:
+    with Sampler(tuple(SENSORS)) as sampler:
         states = sampler.states()
     return [
         {

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.export.bundle import open_bundle
 from bench.export.cache import cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
 from bench.export.variants import VARIANTS
-from bench.load.table import SCENARIOS, fault, relevant_options
+from bench.load.table import SCENARIOS, fault
 from bench.record.artifact import Artifact, Bundle, Format
-from bench.record.case import Case
+from bench.record.case import Case, Option
 from bench.record.codec import from_json
 from bench.record.observation import Failure, Observation, Plan
 from bench.runner.events import Events
-from bench.runtimes.table import RUNTIMES, targets, unavailable
-from bench.store.manifest import ModelEntry
+from bench.runtimes.table import RUNTIMES, option_fault, targets, unavailable
+from bench.store.manifest import Manifest, ModelEntry
 from bench.suite.expand import expand, only
 from bench.suite.load import load_suite
-from bench.suite.schema import Suite
-from bench.zoo.find import ModelSource, find
+from bench.suite.schema import Matrix, Suite
+from bench.zoo.find import ModelSource, file_sha256, find
 
 BUNDLE_FILE = "bundle.json"
 
@@ -87,7 +87,15 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 def plan_run(request: Request) -> Planned:
     """Validate the request and lay out its cases. Raises `UserError`; writes nothing, exports nothing."""
     bundle = request.suite if _is_bundle(request.suite) else None
-    suite = load_suite("quick" if bundle else request.suite)
+    if bundle and (request.models or request.data):
+        raise UserError(
+            "a bundle brings its own model and data",
+            where="--model" if request.models else "--data",
+            remedy="leave it out, or name a suite instead of the bundle",
+        )
+    suite = _anchored(load_suite("quick" if bundle else request.suite), Path(request.suite).parent)
+    for index, matrix in enumerate(suite.matrix):
+        _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
     if request.seed is not None:
         suite = suite.model_copy(update={"seed": request.seed})
     sources: dict[str, ModelSource] = {}
@@ -115,7 +123,7 @@ def plan_run(request: Request) -> Planned:
         runtimes=targets(),
         scenarios=list(SCENARIOS),
         available=unavailable,
-        relevant=relevant_options,
+        relevant=_relevant,
         fault=fault,
         given_models=given,
     )
@@ -133,11 +141,65 @@ def plan_run(request: Request) -> Planned:
     )
 
 
+def _anchored(suite: Suite, folder: Path) -> Suite:
+    """The suite with paths of models that lie beside its file made absolute, so that they hold from anywhere."""
+
+    def anchored(name: str) -> str:
+        path = folder / name
+        return str(path.resolve()) if path.suffix and path.exists() else name
+
+    matrix = [m.model_copy(update={"models": [anchored(name) for name in m.models]}) for m in suite.matrix]
+    return suite.model_copy(update={"matrix": matrix})
+
+
+def plan_again(manifest: Manifest) -> Planned:
+    """What a run is made of, from its manifest and not from files that may have changed since. Raises `UserError`."""
+    request = msgspec.convert(manifest.request, Request)
+    bundle = request.suite if _is_bundle(request.suite) else None
+    folders = [Path(folder) for folder in request.model_folders]
+    names = request.models or tuple(n for matrix in manifest.suite["matrix"] for n in matrix["models"])
+    found = [] if bundle else [find(name, folders) for name in dict.fromkeys(names)]
+    return Planned(
+        request=request,
+        suite=Suite.model_validate(manifest.suite),
+        plan=manifest.plan,
+        cases=manifest.cases,
+        notes=manifest.notes,
+        sources={source.name: source for source in found},
+        bundle=bundle,
+    )
+
+
+def _check_options(matrix: Matrix, where: str) -> None:
+    """Every option has to be one of a scenario or a runtime of its matrix, with a value that it may take."""
+    runtimes = [target.partition("-")[0] for target in (*matrix.runtimes, *matrix.if_available)]
+    known = {name for scenario in matrix.scenarios if scenario in SCENARIOS for name in SCENARIOS[scenario].options}
+    known |= {name for runtime in runtimes if runtime in RUNTIMES for name in RUNTIMES[runtime].options}
+    for name in matrix.options:
+        if name not in known:
+            raise unknown("option", name, known, where=where)
+    for runtime in runtimes:
+        wrong = option_fault(runtime, matrix.options) if runtime in RUNTIMES else None
+        if wrong:
+            raise UserError(f"{runtime}: {wrong}", where=where, remedy="correct the value")
+
+
+def _relevant(scenario: str, target: str, options: dict[str, Option]) -> dict[str, Option]:
+    """Those of the options that the scenario or the runtime knows, so that one list can serve several."""
+    runtime = target.partition("-")[0]
+    return {
+        name: value
+        for name, value in options.items()
+        if name in SCENARIOS[scenario].options or name in RUNTIMES[runtime].options
+    }
+
+
 def make_subjects(planned: Planned, scratch: Path, events: Events) -> dict[str, Subject]:
     """Export what is missing; the bundle of each model by name. Raises `UserError`."""
     if planned.bundle is not None:
         folder, bundle = open_bundle(Path(planned.bundle), scratch)
-        return {bundle.model.name: _subject(planned.bundle, folder, bundle)}
+        content = file_sha256(folder / BUNDLE_FILE)
+        return {bundle.model.name: _subject(planned.bundle, folder, bundle, content)}
     subjects = {}
     for name, source in planned.sources.items():
         wanted = _wanted(planned.cases, name)
@@ -153,12 +215,15 @@ def make_subjects(planned: Planned, scratch: Path, events: Events) -> dict[str, 
                 progress=events.stage,
             )
         except ExportError as error:
-            entry = ModelEntry(given=source.about, name=name, source_sha256=source.sha256, dataset="none")
+            entry = ModelEntry(
+                given=source.about, name=name, source_sha256=source.sha256, content=source.sha256, dataset="none"
+            )
             failure = Failure(reason=f"export: {error.reason}", phase="export", tail=error.tail)
             subjects[name] = Subject(entry, failure=failure)
             continue
         bundle = from_json((folder / BUNDLE_FILE).read_bytes(), Bundle)
-        subjects[name] = _subject(source.about, folder, bundle)
+        # The cache's own key: it covers the model, its data, the seed and the tools.
+        subjects[name] = _subject(source.about, folder, bundle, folder.name)
     return subjects
 
 
@@ -174,11 +239,12 @@ def settle(cases: Sequence[Case], subjects: dict[str, Subject]) -> tuple[Case, .
     return tuple(settled.values())
 
 
-def _subject(given: str, folder: Path, bundle: Bundle) -> Subject:
+def _subject(given: str, folder: Path, bundle: Bundle, content: str) -> Subject:
     entry = ModelEntry(
         given=given,
         name=bundle.model.name,
         source_sha256=bundle.model.source_sha256,
+        content=content,
         dataset=bundle.data.name,
         metric=bundle.model.metric,
         quality_floor=bundle.model.quality_floor,
@@ -202,7 +268,7 @@ def _is_bundle(path: str) -> bool:
 
 
 def _peek(path: Path) -> Bundle:
-    """The bundle's description, before its files are verified and unpacked."""
+    """The bundle's description. It is opened whole, so that a damaged one is refused before anything is made."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:

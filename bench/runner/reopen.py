@@ -15,7 +15,7 @@ def reopen(folder: Path) -> RunResult:
     manifest = read_manifest(folder)
     if not (folder / tables.CASES).exists():
         raise UserError(
-            "the run was killed before its tables were written",
+            "the run has no tables yet: it is going on, or was killed",
             where=str(folder),
             remedy=f"`bench run --resume {manifest.run_id}` goes on and writes them",
         )

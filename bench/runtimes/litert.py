@@ -28,9 +28,6 @@ def unavailable(provider: str) -> str | None:
 
 def open_session(opening: Opening) -> InterpreterSession | CompiledSession:
     """See `bench.runtimes.table.open_session`."""
-    reason = unavailable(opening.provider)
-    if reason:
-        raise SessionError(reason)
     unknown = {name: value for name, value in opening.options.items() if (name, value) not in _OPTIONS}
     if unknown:
         told = ", ".join(f"{name} = {value!r}" for name, value in sorted(unknown.items()))

@@ -29,9 +29,6 @@ class OpenVinoSession:
     scope = "host-to-host: infer() from arrays in the model's data type to arrays, inputs and outputs shared"
 
     def __init__(self, opening: Opening) -> None:
-        reason = unavailable(opening.provider)
-        if reason:
-            raise SessionError(reason)
         self._invoke_only = opening.options == {"scope": "invoke"}
         if opening.options and not self._invoke_only and opening.options != {"scope": "call"}:
             told = ", ".join(f"{name} = {value!r}" for name, value in sorted(opening.options.items()))
@@ -89,7 +86,10 @@ class OpenVinoSession:
         """See `Session.facts`."""
         return {
             "runtime_version": ov.__version__,
-            "intra_op_threads": int(self._compiled.get_property("INFERENCE_NUM_THREADS")),
+            # A property of the CPU plugin alone.
+            "intra_op_threads": int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+            if self._device == "CPU"
+            else None,
             "inference_precision": str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()),
         }
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from bench.record.case import Option
 
 if TYPE_CHECKING:
     from bench.runtimes.base import Opening, Session
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A runtime as pure data. `providers` maps the short name to what it is; `needs` is the module to have.
+    """A runtime as pure data.
 
-    `imports` names the module that a provider's session imports, where that is not `needs`. `thread_safe` is
-    True where several threads may call one session at once. `measures_model` is False for a runtime that
-    computes nothing, whose outputs have no quality.
+    `providers` maps the short name to what it is. `needs` is the module to have, and `imports` names the one that a
+    provider's session imports, where that is another. `options` are those it knows, with the values that each may take
+    (none listed: the session checks). `on_gpu` are the providers that compute on a GPU. `thread_safe` is True where
+    several threads may call one session at once. `measures_model` is False for a runtime that computes nothing,
+    whose outputs have no quality.
     """
 
     name: str
@@ -28,6 +33,8 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     needs: str
     extra: str
     imports: dict[str, str] = {}
+    options: dict[str, tuple[Option, ...]] = {}
+    on_gpu: frozenset[str] = frozenset()
     thread_safe: bool = False
     measures_model: bool = True
 
@@ -35,6 +42,8 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
         """The module whose import a fresh process pays for before it can open a session."""
         return self.imports.get(provider, self.needs)
 
+
+_SCOPES: tuple[Option, ...] = ("call", "invoke")
 
 RUNTIMES: dict[str, RuntimeSpec] = {
     spec.name: spec
@@ -59,6 +68,13 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             },
             needs="onnxruntime",
             extra="onnxruntime (or onnxruntime-gpu, onnxruntime-openvino, onnxruntime-directml)",
+            options={
+                "graph_optimization": ("none", "basic", "extended", "all"),
+                "arena": (True, False),
+                "spinning": (True, False),
+                "io_binding": (True, False),
+            },
+            on_gpu=frozenset({"cuda", "tensorrt", "directml", "rocm", "migraphx", "webgpu"}),
             thread_safe=True,
         ),
         RuntimeSpec(
@@ -74,6 +90,8 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             },
             needs="ai_edge_litert",
             extra="ai-edge-litert",
+            options={"scope": _SCOPES},
+            on_gpu=frozenset({"compiled-gpu"}),
             imports={
                 "xnnpack": "ai_edge_litert.interpreter",
                 "builtin": "ai_edge_litert.interpreter",
@@ -89,6 +107,8 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             providers={"cpu": "CPU plugin", "gpu": "GPU plugin", "npu": "NPU plugin"},
             needs="openvino",
             extra="openvino",
+            options={"scope": _SCOPES},
+            on_gpu=frozenset({"gpu"}),
         ),
         RuntimeSpec(
             name="slowed",
@@ -98,6 +118,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             providers={"cpu": "CPUExecutionProvider"},
             needs="onnxruntime",
             extra="onnxruntime",
+            options={"slowdown": ()},
             thread_safe=True,
         ),
         RuntimeSpec(
@@ -120,6 +141,16 @@ def targets() -> dict[str, frozenset[str]]:
     return {f"{spec.name}-{provider}": spec.formats for spec in RUNTIMES.values() for provider in spec.providers}
 
 
+def option_fault(runtime: str, options: Mapping[str, Option]) -> str | None:
+    """What is wrong with the value of an option that the runtime knows, as a sentence; None where nothing is."""
+    for name, value in options.items():
+        allowed = RUNTIMES[runtime].options.get(name, ())
+        # `in` alone takes 1 for True.
+        if allowed and not any(value == one and type(value) is type(one) for one in allowed):
+            return f"{name} = {value!r} is not one of {', '.join(map(repr, allowed))}"
+    return None
+
+
 def unavailable(target: str) -> str | None:
     """Why `runtime-provider` cannot run on this machine; None where it can, as far as can be told without a model."""
     name, _, provider = target.partition("-")
@@ -128,6 +159,19 @@ def unavailable(target: str) -> str | None:
         return f"{spec.title} is not installed (pip install {spec.extra.split(' ')[0]})"
     reason: str | None = importlib.import_module(spec.module).unavailable(provider)
     return reason
+
+
+def make_ready(runtime: str, provider: str) -> None:
+    """Import all that opening a session takes, so that loading an artifact is all that opening then does.
+
+    Raises:
+        SessionError: this machine does not have the provider.
+    """
+    from bench.runtimes.base import SessionError
+
+    reason = importlib.import_module(RUNTIMES[runtime].module).unavailable(provider)
+    if reason:
+        raise SessionError(reason)
 
 
 def open_session(runtime: str, opening: Opening) -> Session:

@@ -19,11 +19,14 @@ NAME = "manifest.json"
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the run: how it was given, which content it had, and what it is evaluated on."""
+    """A model of the run: how it was given, what it is evaluated on, and `content`: a key of
+    everything that its artifacts were made from (model, data, seed, tools), or of the bundle.
+    """
 
     given: str
     name: str
     source_sha256: str
+    content: str
     dataset: str
     metric: str | None = None
     quality_floor: float | None = None

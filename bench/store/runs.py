@@ -12,8 +12,6 @@ from bench.store import journal
 from bench.store.atomic import storage_error
 from bench.store.manifest import NAME
 
-DEFAULT_RESULTS = Path("results")
-
 
 def create(results: Path, suite: str) -> Path:
     """A new, empty run folder; its name starts with the time, so that names sort by it. Raises `UserError`."""

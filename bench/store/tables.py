@@ -72,7 +72,13 @@ def write_cases(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
 
 def read_cases(folder: Path) -> list[Row]:
     """The rows of `cases.parquet`. Raises `UserError` where it is missing or damaged."""
-    return [_row(record) for record in _read(folder / CASES).to_dicts()]
+    path = folder / CASES
+    try:
+        return [_row(record) for record in _read(path).to_dicts()]
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise UserError(
+            f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
+        ) from error
 
 
 def write_samples(folder: Path, observations: Iterable[Observation]) -> None:
@@ -135,8 +141,9 @@ def _telemetry(seen: Observation) -> pl.DataFrame:
         return (seen.case.id, seen.invocation, edge, *told)
 
     lines = [line(reading, None) for reading in seen.telemetry.readings]
-    for rest in seen.idle:
-        lines += [line(reading, "idle") for reading in rest.readings]
+    for name, rest in zip(("idle-before", "idle-after"), seen.idle, strict=False):
+        lines += [line(reading, name) for reading in rest.readings]
+        lines += [line(reading, f"{name}:{edge}") for edge, taken in rest.snapshots.items() for reading in taken]
     lines += [line(reading, edge) for edge, taken in seen.telemetry.snapshots.items() for reading in taken]
     return pl.DataFrame(lines, schema=_TELEMETRY_NONE.schema, orient="row")
 

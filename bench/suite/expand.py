@@ -22,7 +22,7 @@ def expand(
     runtimes: Mapping[str, Formats],
     scenarios: Sequence[str],
     available: Callable[[str], str | None],
-    relevant: Callable[[str, Options], Options] = lambda scenario, options: options,
+    relevant: Callable[[str, str, Options], Options] = lambda scenario, target, options: options,
     fault: Callable[[str, Options], str | None] = lambda scenario, options: None,
     given_models: Sequence[str] = (),
 ) -> tuple[list[Case], list[str]]:
@@ -35,7 +35,7 @@ def expand(
         runtimes: formats that each `runtime-provider` reads.
         scenarios: the load scenarios there are.
         available: why a runtime is not available here, or None.
-        relevant: those of the options that concern a scenario and its runtime.
+        relevant: those of the options that concern a scenario or a `runtime-provider`.
         fault: what is wrong with the options of a scenario, or None.
         given_models: names from the command line, which take the place of the suite's models.
 
@@ -80,7 +80,7 @@ def expand(
                 threads=threads,
                 batch=batch,
                 scenario=scenario,
-                options=relevant(scenario, matrix.options),
+                options=relevant(scenario, target, matrix.options),
             )
             cases.setdefault(case.id, case)
     notes = [f"{', '.join(dict.fromkeys(who))}: {why}" for why, who in left_out.items()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 import time
 
 from bench import wire
@@ -17,6 +18,7 @@ def main() -> None:
     """Answer one job."""
     started = time.perf_counter_ns()
     incoming, outgoing = wire.take_over()
+    _end_with_parent()
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
@@ -33,6 +35,15 @@ def main() -> None:
         talk.say(Refused(reason=f"parent speaks version {job.version}, child version {VERSION}", phase="start"))
         return
     Measurement(job, talk, started, import_ns).answer()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed takes this process along, whatever it hangs in (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _import_runtime(frame: bytes) -> int:

@@ -17,7 +17,7 @@ from bench.load.warmup import NONE, warm_up
 from bench.record.codec import pack
 from bench.record.observation import ColdStart, Phase, Warmup
 from bench.runtimes.base import Opening, Session, SessionError
-from bench.runtimes.table import RUNTIMES, open_session
+from bench.runtimes.table import RUNTIMES, make_ready, open_session
 from bench.worker import inputs
 from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
@@ -76,12 +76,13 @@ class Measurement:
         self._enter("import")
         # The runtime is there already, unless it cannot be imported: then this says why.
         importlib.import_module(RUNTIMES[job.case.runtime].imported(job.case.provider))
+        make_ready(job.case.runtime, job.case.provider)
         own = table.own_options(job.case.scenario, job.case.options)
         table.check(job.case.scenario, own)
 
         self._enter("inputs")
         wanted, pool = self._lay_out()
-        _reset_peak()
+        peak_reset = _reset_peak()
         self._talk.edge("before-load")
 
         self._enter("load")
@@ -105,12 +106,14 @@ class Measurement:
         session.call(request)
         first_ns = CLOCK() - before
 
-        cold = ColdStart(
-            process_start_ns=0 if job.spawned_ns is None else self._started - job.spawned_ns,
-            import_ns=self._import_ns,
-            load_ns=load_ns,
-            first_ns=first_ns,
-        )
+        cold = None
+        if job.spawned_ns is not None:
+            cold = ColdStart(
+                process_start_ns=self._started - job.spawned_ns,
+                import_ns=self._import_ns,
+                load_ns=load_ns,
+                first_ns=first_ns,
+            )
         # Each invocation has luck of its own, and a search uses up a few seeds.
         settings = Settings(own, batch=job.case.batch, seed=job.plan.seed + 1000 * job.invocation, cold=cold)
         warmup, found = self._load(session, opening, pool, settings)
@@ -118,7 +121,7 @@ class Measurement:
             write_outputs(session, job.artifact, Path(job.inputs), wanted, Path(job.outputs))
         self._enter("end")
         facts = _facts() | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
-        facts |= {"load": found.facts} | session.facts()
+        facts |= {"load": found.facts, "peak_reset": peak_reset} | session.facts()
         session.close()
         return Finished(
             placement=placement,
@@ -184,12 +187,13 @@ def _facts() -> dict[str, object]:
     }
 
 
-def _reset_peak() -> None:
-    """Start the kernel's high-water mark anew, so that it is of loading and running alone (Linux)."""
+def _reset_peak() -> bool:
+    """Start the kernel's high-water mark anew, to be of loading and running alone (Linux); whether it worked."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        return  # the mark then also holds what laying out the inputs took
+        return False
+    return True
 
 
 def _limit_memory(limit: int | None) -> None:

@@ -83,5 +83,4 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     phase: str
 
 
-FromParent = Job | Go
 FromChild = Edge | Progress | Finished | Refused

@@ -97,6 +97,44 @@ def test_an_unknown_runtime_provider_and_key_in_a_suite_file(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{ graph_optimisation = 'all' }", "did you mean 'graph_optimization'?"),
+        ("{ graph_optimization = 'most' }", "'most' is not one of 'none', 'basic', 'extended', 'all'"),
+        ("{ arena = 1 }", "arena = 1 is not one of True, False"),
+        ("{ streams = 2 }", "unknown option 'streams'"),
+    ],
+)
+def test_an_option_that_nobody_knows_or_with_a_wrong_value(tmp_path: Path, options: str, said: str) -> None:
+    (tmp_path / "s.toml").write_text(
+        "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn']\nvariants = ['fp32']\nruntimes = ['onnxruntime-cpu']\n"
+        f"options = {options}\n"
+    )
+    told = refused("run", "s.toml", cwd=tmp_path)
+    assert said in told
+    assert "matrix[0].options" in told
+
+
+@pytest.mark.parametrize(
+    "more", [("quick",), ("--model", "mnist_cnn"), ("--only", "int8"), ("--seed", "3"), ("--dry-run",)]
+)
+def test_a_resumed_run_takes_nothing_new(tmp_path: Path, more: tuple[str, ...]) -> None:
+    assert "--resume goes on with the run as it was" in refused("run", "--resume", "latest", *more, cwd=tmp_path)
+
+
+def test_a_bundle_takes_no_other_model(tmp_path: Path, digits_bundle: tuple[Path, object]) -> None:
+    told = refused("run", str(digits_bundle[0]), "--model", "mnist_cnn", cwd=tmp_path)
+    assert "a bundle brings its own model" in told
+
+
+def test_a_bundle_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    told = refused("export", "linear_regression", "--variants", "fp32", "-o", "file/b.zip", cwd=tmp_path)
+    assert "file" in told
+    assert "to do:" in told
+
+
+@pytest.mark.parametrize(
     ("arrays", "said"),
     [
         ({"x": np.zeros((5, 4), "f4"), "y": np.zeros(4, "i8")}, "y"),

@@ -25,8 +25,6 @@ def test_every_scenario_measures_in_the_same_way(spec: table.ScenarioSpec) -> No
 def test_options_are_parted_by_who_knows_them() -> None:
     given = {"streams": 2, "rate": 5, "arena": False}
     assert table.own_options("multi-stream", given) == {"streams": 2}
-    assert table.relevant_options("multi-stream", given) == {"streams": 2, "arena": False}
-    assert table.relevant_options("single-stream", given) == {"arena": False}
 
 
 def test_the_number_of_lanes_is_an_option_with_a_default() -> None:

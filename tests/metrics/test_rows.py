@@ -110,10 +110,16 @@ def test_memory_is_taken_at_the_edges_and_the_rest_says_why_it_is_missing() -> N
         return edge, tuple(Reading(0, "process", "tree", name, value) for name, value in values.items())
 
     telemetry = Telemetry(
-        snapshots=dict([at("before-load", rss=100.0), at("after-load", rss=150.0), at("measure-end", peak_rss=180.0)]),
-        readings=tuple(Reading(t, "process", "tree", "rss", 160.0) for t in (1, 5, 2 * 10**9)),
+        snapshots=dict(
+            [
+                at("before-load", rss=100.0),
+                at("after-load", rss=150.0),
+                at("measure-start", rss=160.0, peak_rss=180.0),
+                at("measure-end", rss=999.0, peak_rss=999.0),
+            ]
+        )
     )
-    found = memory.figures([seen(noise(), telemetry=telemetry)])
+    found = memory.figures([seen(noise(), telemetry=telemetry, facts={"peak_reset": True})])
     value = {name: figure.value for name, figure in found.items()}
     assert value["rss_before_load"] == 100
     assert value["rss_after_load"] == 150
@@ -121,6 +127,8 @@ def test_memory_is_taken_at_the_edges_and_the_rest_says_why_it_is_missing() -> N
     assert value["rss_added"] == 60
     assert value["peak_rss"] == 180
     assert found["pss_steady"].reason
+    unsure = memory.figures([seen(noise(), telemetry=telemetry)])
+    assert "could not be reset" in unsure["peak_rss"].how
 
 
 def row(*observations: Observation, plan: Plan = PLAN, floor: float | None = None):  # type: ignore[no-untyped-def]

@@ -23,7 +23,7 @@ def test_overhead_false_alarms_power_and_probe_effect_are_told_with_their_bounds
     done = bench("selftest", "--rounds", "4", "--json", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)}
-    assert len(checks) == 6
+    assert len(checks) == 7
     assert (done.returncode == 1) == any(check["passed"] is False for check in checks.values())
     (overhead,) = [check for name, check in checks.items() if name.startswith("overhead")]
     assert overhead["passed"], overhead
