@@ -14,6 +14,7 @@ from bench.store.manifest import Manifest
 
 ABSENT = "–"
 _LAST = 99
+_LEAST_SHOWN = 0.001
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:
         shown = f"≈{shown} est."
     if figure.spread and measurement.low is not None and measurement.high is not None and measurement.value:
         half = (measurement.high - measurement.low) / 2 / measurement.value
-        shown += f" ±{half:.1%}"
+        shown += f" ±{half:.1%}" if half >= _LEAST_SHOWN else f" ±<{_LEAST_SHOWN:.1%}"
     return shown
 
 
