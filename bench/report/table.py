@@ -157,7 +157,7 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
 
 
 def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[list[float]], float]) -> frozenset[int]:
-    """The best row of each group that may be compared: alike in threads, batch, scenario and options."""
+    """The best rows of each group that may be compared: alike in threads, batch, scenario and options."""
     groups: dict[tuple[object, ...], dict[int, float]] = {}
     for at, (row, figure) in enumerate(zip(rows, found, strict=True)):
         if figure.value is not None:
@@ -165,9 +165,10 @@ def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[lis
             key = (case.threads, case.batch, case.scenario, str(sorted(case.options.items())))
             groups.setdefault(key, {})[at] = figure.value
     return frozenset(
-        next(at for at, value in group.items() if value == pick(list(group.values())))
+        at
         for group in groups.values()
-        if len(set(group.values())) > 1
+        for at, value in group.items()
+        if len(set(group.values())) > 1 and value == pick(list(group.values()))
     )
 
 
