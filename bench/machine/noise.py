@@ -19,11 +19,11 @@ _READINGS = 10_000
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen in `seconds` of spinning.
 
-    `timer_resolution_ns` is the smallest step of the clock, `timer_overhead_ns` the median cost of reading
-    it; `interruptions_per_s` and `stolen_share` count steps over 5 µs and the share of time in them;
-    `longest_gap_ns` is the longest. `speed_spread` is the spread (p95 - p5, over the median) of a fixed
-    piece of arithmetic; `stolen_by_hypervisor` is the share of time that the kernel counted as steal, None where
-    it does not count.
+    `timer_resolution_ns` is the smallest step of the clock, `timer_overhead_ns` the median cost of reading it.
+    `interruptions_per_s` and `stolen_share` count steps over 5 µs and the share of time in them, `longest_gap_ns` is
+    the longest. `work_ns` is the median time of a fixed piece of arithmetic, `speed_spread` its spread (p95 - p5,
+    over the median). `stolen_by_hypervisor` is the share of time that the kernel counted as steal, None where it
+    does not count.
     """
 
     seconds: float
@@ -33,6 +33,7 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     stolen_share: float
     longest_gap_ns: int
     speed_spread: float
+    work_ns: float
     stolen_by_hypervisor: float | None = None
 
 
@@ -52,6 +53,7 @@ def measure_noise(seconds: float = 1.0, clock: Callable[[], int] = time.perf_cou
         stolen_share=sum(gaps) * 1e-9 / span,
         longest_gap_ns=max(gaps, default=0),
         speed_spread=float((high - low) / middle),
+        work_ns=float(middle),
         stolen_by_hypervisor=None if steal is None else ((_steal_s() or steal) - steal) / ((clock() - began) * 1e-9),
     )
 

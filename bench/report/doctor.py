@@ -47,6 +47,7 @@ def draw(console: Console, found: Examination) -> None:
         "interruptions": f"{noise.interruptions_per_s:.0f} a second over 5 µs, {noise.stolen_share:.2%} of the time",
         "longest gap": text(noise.longest_gap_ns * 1e-9, "s"),
         "speed": f"the same work varies by {noise.speed_spread:.1%} (p95 - p5)",
+        "drift": f"{found.drift:+.1%} time for the same work, some seconds later",
         "steal": "not counted" if noise.stolen_by_hypervisor is None else f"{noise.stolen_by_hypervisor:.2%} of a core",
         "A/A": f"{len(found.same_again)} fresh processes of one case: medians within {found.spread:.1%}",
     }

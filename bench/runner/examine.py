@@ -17,12 +17,14 @@ from bench.sensors.sampler import Sampler
 
 _QUIET = 0.01
 _STEADY_SPEED = 0.05
+_AGAIN_S = 0.5
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
     """What `bench doctor` found.
 
-    `same_again` are medians (s) of the same case in fresh processes, and `spread` their range over their
+    `drift` is how much longer (a share) the same arithmetic took at the end of the examination than at its
+    start. `same_again` are medians (s) of the same case in fresh processes, and `spread` their range over their
     median. `advice` says what to do: first what was measured, the largest effect first, then what could not be.
     """
 
@@ -30,6 +32,7 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[SensorState, ...]
     runtimes: Lines
     noise: Noise
+    drift: float
     same_again: tuple[float, ...]
     spread: float
     advice: tuple[str, ...]
@@ -42,57 +45,51 @@ def examine() -> Examination:
         sensors = sampler.states()
     noise = measure_noise()
     medians = repeatability()
+    drift = measure_noise(_AGAIN_S).work_ns / noise.work_ns - 1
     spread = (max(medians) - min(medians)) / statistics.median(medians)
     return Examination(
         environment=environment,
         sensors=sensors,
         runtimes=runtimes(),
         noise=noise,
+        drift=drift,
         same_again=medians,
         spread=spread,
-        advice=(*_by_effect(_disturbances(noise, spread)), *_conditions(environment, sensors)),
+        advice=(*_disturbances(noise, spread, drift), *_conditions(environment, sensors)),
     )
 
 
-def _by_effect(found: list[tuple[float, str]]) -> list[str]:
-    return [sentence for _, sentence in sorted(found, key=lambda pair: -pair[0])]
-
-
-def _disturbances(noise: Noise, spread: float) -> list[tuple[float, str]]:
-    """What may disturb a figure, with the share of it that this may cost."""
-    found = []
-    if spread > _QUIET:
-        found.append(
-            (
-                spread,
-                f"the same case in fresh processes differs by {spread:.1%}: give cases more invocations, and take no "
-                "difference below that from single runs",
-            )
-        )
-    if noise.stolen_by_hypervisor and noise.stolen_by_hypervisor > _QUIET:
-        found.append(
-            (
-                noise.stolen_by_hypervisor,
-                f"a hypervisor took {noise.stolen_by_hypervisor:.1%} of a core's time: ask for dedicated cores",
-            )
-        )
-    if noise.stolen_share > _QUIET:
-        found.append(
-            (
-                noise.stolen_share,
-                f"{noise.stolen_share:.1%} of one core's time was taken away, in gaps of up to "
-                f"{noise.longest_gap_ns / 1e3:,.0f} µs: stop other work here, or measure where nothing else runs",
-            )
-        )
-    if noise.speed_spread > _STEADY_SPEED:
-        found.append(
-            (
-                noise.speed_spread,
-                f"the speed of a core varies by {noise.speed_spread:.1%} over the same work: fix the clock (governor "
-                "performance, no turbo) and let the machine cool between runs",
-            )
-        )
-    return found
+def _disturbances(noise: Noise, spread: float, drift: float) -> list[str]:
+    """What was measured to disturb a figure, the largest effect first."""
+    steal = noise.stolen_by_hypervisor or 0.0
+    found = (
+        (
+            spread,
+            _QUIET,
+            f"the same case in fresh processes differs by {spread:.1%}: give cases more invocations, and take no "
+            "difference below that from single runs",
+        ),
+        (steal, _QUIET, f"a hypervisor took {steal:.1%} of a core's time: ask for dedicated cores"),
+        (
+            noise.stolen_share,
+            _QUIET,
+            f"{noise.stolen_share:.1%} of one core's time was taken away, in gaps of up to "
+            f"{noise.longest_gap_ns / 1e3:,.0f} µs: stop other work here, or measure where nothing else runs",
+        ),
+        (
+            noise.speed_spread,
+            _STEADY_SPEED,
+            f"the speed of a core varies by {noise.speed_spread:.1%} over the same work: fix the clock (governor "
+            "performance, no turbo) and let the machine cool between runs",
+        ),
+        (
+            abs(drift),
+            _STEADY_SPEED,
+            f"the same work took {drift:+.1%} time some seconds later: fix the clock, or let the machine settle first",
+        ),
+    )
+    beyond = [(effect, sentence) for effect, allowed, sentence in found if effect > allowed]
+    return [sentence for _, sentence in sorted(beyond, key=lambda pair: -pair[0])]
 
 
 def _conditions(environment: Environment, sensors: tuple[SensorState, ...]) -> list[str]:
