@@ -101,11 +101,12 @@ class _Conductor:
         self.folder, self.manifest, self.subjects = folder, manifest, subjects
         self.scratch, self.events = scratch, events
         self.usable = usable_cores()
-        self.seen: dict[Key, Observation] = {(o.case.id, o.invocation): o for o in journal.read(folder)}
+        self.seen: dict[Key, Observation] = {}
 
     def carry_out(self) -> RunResult:
-        """Measure what is not on record yet, then write the tables."""
-        with Interrupts() as interrupts:
+        """Measure what is not on record yet, then write the tables. Raises `UserError` where another process does."""
+        with self._lock(), Interrupts() as interrupts:
+            self.seen = {(o.case.id, o.invocation): o for o in journal.read(self.folder)}
             return self._carry_out(interrupts)
 
     def _carry_out(self, interrupts: Interrupts) -> RunResult:
@@ -114,7 +115,7 @@ class _Conductor:
         todo = [(case, at) for case, at in rounds if (case.id, at) not in self.seen]
         self.events.begin(len(rounds), len(rounds) - len(todo))
         try:
-            with self._lock(), _sampler(plan) as sampler:
+            with _sampler(plan) as sampler:
                 rest = can_measure_energy(sampler)
                 for case, invocation in todo:
                     self.events.case(case, invocation)

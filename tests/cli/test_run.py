@@ -185,6 +185,19 @@ def test_ctrl_c_keeps_what_is_done_exits_130_and_resume_goes_on(fast: Path, tmp_
         assert case == before.get(case["id"], case), "what was finished stays as it was"
 
 
+def test_a_run_that_is_going_on_is_not_resumed_by_another_process(fast: Path, tmp_path: Path) -> None:
+    process = start("run", str(fast), "--json", cwd=tmp_path)
+    wait_for_a_case(tmp_path)
+    refused = bench("run", "--resume", "latest", cwd=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert len(json.loads(out)["cases"]) == 4
+    if refused.returncode == 0:
+        pytest.skip("the run was over before the other process came")
+    assert refused.returncode == 2
+    assert "another process is measuring this run" in refused.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_killed_run_resumes_and_loses_at_most_the_case_in_flight(fast: Path, tmp_path: Path) -> None:
     process = start("run", str(fast), cwd=tmp_path)
