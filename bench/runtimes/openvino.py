@@ -53,13 +53,15 @@ class OpenVinoSession:
         self._inputs = [order.index(name) for name in names]
         self._outputs = [self._compiled.output(spec.name) for spec in opening.artifact.outputs]
         self._request = self._compiled.create_infer_request()
+        self._targets = [self._request.get_input_tensor(at).data for at in self._inputs] if self._invoke_only else []
         self.call = self._bound()
 
     def prepare(self, feeds: Sequence[Array]) -> Request:
         """See `Session.prepare`; with the scope `invoke` the inputs are set here."""
         if self._invoke_only:
-            for at, feed in zip(self._inputs, feeds, strict=True):
-                self._request.set_input_tensor(at, ov.Tensor(feed, shared_memory=False))
+            # Into the request's own tensors: another tensor for each call would have to be bound in the call.
+            for target, feed in zip(self._targets, feeds, strict=True):
+                np.copyto(target, feed)
             return None
         return dict(zip(self._inputs, feeds, strict=True))
 
@@ -95,7 +97,7 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """See `Session.close`."""
-        del self.call, self._request, self._compiled
+        del self.call, self._targets, self._request, self._compiled
 
     def _bound(self) -> Callable[[Request], object]:
         infer = self._request.infer
