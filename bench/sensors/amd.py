@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.sensors.base import Quantity, Sensor
-from bench.sensors.tree import ProcessTree
+from bench.sensors.base import Quantity
+from bench.sensors.gpu import GpuSensor
 
 if TYPE_CHECKING:
     from bench.record.observation import Reading
 
-SLOW_EVERY = 4
-"""Memory, load, clock and heat are read once in so many periods: they cost more and change less."""
 FAILURES = 3
 """A call that fails so often in a row for no lasting reason is not made again."""
 
@@ -82,7 +80,7 @@ class _Device:
         self.refused = {"energy": _SHARED} if self.shared else {}
 
 
-class AmdSensor(Sensor):
+class AmdSensor(GpuSensor):
     """Energy, power, memory, load, clock and heat of each visible AMD GPU, one device a UUID.
 
     `power_instant` is AMD SMI's current socket power (MI300 and later) and `power_average` its average
@@ -120,9 +118,7 @@ class AmdSensor(Sensor):
         self._environ = os.environ if environ is None else environ
         self._smi: Any = None
         self._devices: list[_Device] = []
-        self._tree: ProcessTree | None = None
         self._started = False
-        self._tick = 0
 
     def probe(self) -> str | None:
         """Whether AMD SMI loads and shows a device; reads each quantity once to learn which are refused."""
@@ -148,19 +144,6 @@ class AmdSensor(Sensor):
         self._everything()
         self._conclude()
         return None
-
-    def watch(self, pid: int) -> None:
-        """Tell the processes of the tree under `pid` from others."""
-        self._tree = ProcessTree(pid)
-        self._tick = 0
-
-    def read(self) -> list[Reading]:
-        """Power and energy, and at every fourth call all the rest but processes."""
-        slow = self._tick % SLOW_EVERY == 0
-        self._tick += 1
-        readings = self._everything() if slow else self._fast()
-        self._conclude()
-        return readings
 
     def snapshot(self) -> list[Reading]:
         """Everything, processes too."""

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pynvml
 
-from bench.sensors.base import Quantity, Sensor
-from bench.sensors.tree import ProcessTree
+from bench.sensors.base import Quantity
+from bench.sensors.gpu import GpuSensor
 from bench.sensors.visible import VARIABLE, Gpu, visible
 
 if TYPE_CHECKING:
     from bench.record.observation import Reading
 
 MILLI = 1e-3
-SLOW_EVERY = 4
-"""Memory, processes, clock and heat are read once in so many periods: they cost more and change less."""
 FAILURES = 3
 """A call that fails so often in a row for no lasting reason is not made again."""
 
@@ -60,7 +58,7 @@ class _Device:
         return self.uuid != self.gpu_uuid
 
 
-class NvmlSensor(Sensor):
+class NvmlSensor(GpuSensor):
     """Energy, power, memory, load, clock and heat of each visible GPU, one device a UUID.
 
     `power_instant` and `power_average` come from the field API and mean what they say. Where a driver
@@ -94,9 +92,7 @@ class NvmlSensor(Sensor):
         super().__init__(period_s=period_s)
         self._environ = os.environ if environ is None else environ
         self._devices: list[_Device] = []
-        self._tree: ProcessTree | None = None
         self._started = False
-        self._tick = 0
 
     def probe(self) -> str | None:
         """Whether NVML loads and shows a device; reads each quantity once to learn which are refused."""
@@ -122,25 +118,6 @@ class NvmlSensor(Sensor):
         self._conclude()
         lost = [device.lost for device in self._devices if device.lost]
         return "; ".join(lost) if len(lost) == len(self._devices) else None
-
-    def watch(self, pid: int) -> None:
-        """Tell the processes of the tree under `pid` from others."""
-        self._tree = ProcessTree(pid)
-        self._tick = 0
-
-    def read(self) -> list[Reading]:
-        """Power and energy, and at every fourth call all the rest."""
-        slow = self._tick % SLOW_EVERY == 0
-        self._tick += 1
-        readings = self._everything() if slow else self._fast()
-        self._conclude()
-        return readings
-
-    def snapshot(self) -> list[Reading]:
-        """Everything."""
-        readings = self._everything()
-        self._conclude()
-        return readings
 
     def close(self) -> None:
         """Let go of NVML."""
