@@ -14,7 +14,6 @@ from bench.record.artifact import TensorSpec
 from bench.record.observation import Placement
 from bench.runtimes.base import Array, Opening, Request, SessionError
 
-_OPTIONS = {("scope", "call"), ("scope", "invoke")}
 _INVOKE_ONLY = "invoke only: inputs are set before and outputs are not read"
 _LOADERS = ("vulkan", "OpenCL", "Metal")
 
@@ -28,10 +27,6 @@ def unavailable(provider: str) -> str | None:
 
 def open_session(opening: Opening) -> InterpreterSession | CompiledSession:
     """See `bench.runtimes.table.open_session`."""
-    unknown = {name: value for name, value in opening.options.items() if (name, value) not in _OPTIONS}
-    if unknown:
-        told = ", ".join(f"{name} = {value!r}" for name, value in sorted(unknown.items()))
-        raise SessionError(f"litert has no option {told} (options: scope = 'call' or 'invoke')")
     if opening.provider.startswith("compiled-"):
         return CompiledSession(opening)
     return InterpreterSession(opening)

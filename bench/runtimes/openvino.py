@@ -29,10 +29,7 @@ class OpenVinoSession:
     scope = "host-to-host: infer() from arrays in the model's data type to arrays, inputs and outputs shared"
 
     def __init__(self, opening: Opening) -> None:
-        self._invoke_only = opening.options == {"scope": "invoke"}
-        if opening.options and not self._invoke_only and opening.options != {"scope": "call"}:
-            told = ", ".join(f"{name} = {value!r}" for name, value in sorted(opening.options.items()))
-            raise SessionError(f"openvino has no option {told} (options: scope = 'call' or 'invoke')")
+        self._invoke_only = opening.options.get("scope") == "invoke"
         if self._invoke_only:
             self.scope = "invoke only: inputs are set before, outputs stay in the request's tensors"
         self._device = opening.provider.upper()

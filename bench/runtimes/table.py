@@ -175,6 +175,17 @@ def make_ready(runtime: str, provider: str) -> None:
 
 
 def open_session(runtime: str, opening: Opening) -> Session:
-    """A session of the runtime. Raises `SessionError` where the runtime refuses the artifact."""
-    session: Session = importlib.import_module(RUNTIMES[runtime].module).open_session(opening)
+    """A session of the runtime. Raises `SessionError` where the runtime refuses the artifact or an option."""
+    from bench.runtimes.base import SessionError
+
+    spec = RUNTIMES[runtime]
+    strange = [f"{name} = {value!r}" for name, value in sorted(opening.options.items()) if name not in spec.options]
+    if strange:
+        raise SessionError(
+            f"{runtime} has no option {', '.join(strange)} (options: {', '.join(spec.options) or 'none'})"
+        )
+    wrong = option_fault(runtime, opening.options)
+    if wrong:
+        raise SessionError(f"{runtime}: {wrong}")
+    session: Session = importlib.import_module(spec.module).open_session(opening)
     return session
