@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and the folder of those that can be made again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """`BENCH_CACHE_DIR`, or the user's cache folder for `counterpoise`."""
+    given = os.environ.get("BENCH_CACHE_DIR")
+    if given:
+        return Path(given).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("counterpoise"))
 
 
 @contextmanager

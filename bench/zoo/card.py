@@ -1,35 +1,56 @@
 """What `model.toml` says of a zoo model.
 
-Beside it stands `model.py` with `build(card) -> keras.Model`, `train(model, data, card, report) -> None` and,
-where training varies its inputs, `vary(inputs, rng)`: the inputs as one epoch sees them, for fine-tuning.
-Only the export process imports it.
+Beside it stands `model.py` with `build(card) -> keras.Model`; with `loss(card)` where the task's usual loss
+does not fit, and with `train(model, data, card, report)` where the usual training does not. Only the
+export process imports it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bench.errors import UserError, unknown
-from bench.suite.validate import load_toml
-from bench.zoo.datasets import DATASETS
+from bench.quality import METRICS
+from bench.suite.validate import load_toml, validate
+from bench.zoo.augment.options import Augmentation
+from bench.zoo.datasets import AUGMENTATIONS, DATASETS
+from bench.zoo.weights import WEIGHTS
 
 CARD_FILE = "model.toml"
 CODE_FILE = "model.py"
+DATA_FILE = "data.py"
+OWN_DATA = (DATA_FILE, ".npz")
+"""How a model names data of its own, which lie in its folder."""
+
+Option = str | int | float | bool
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class EarlyStopping(_Strict):
+    """End when the loss on a `share` of the training data, held back for this, did not fall for `patience` epochs.
+
+    The weights of the best epoch are kept. Evaluation data have no part in it.
+    """
+
+    patience: PositiveInt = 5
+    share: float = Field(default=0.1, gt=0, lt=1)
+
+
 class Training(_Strict):
-    """How the model is trained. `batch` counts examples."""
+    """How the model is trained. `batch` counts examples; `dropout` is for the model's own `build` to use."""
 
     epochs: PositiveInt
     batch: PositiveInt
     learning_rate: PositiveFloat
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    early_stopping: EarlyStopping | None = None
 
 
 class Pruning(_Strict):
@@ -40,39 +61,141 @@ class Pruning(_Strict):
     learning_rate: PositiveFloat = 1e-3
 
 
-class ModelCard(_Strict):
-    """Content of `model.toml`. `metric` is a name of `bench.quality.METRICS`, `dataset` one of `bench.zoo.datasets`."""
+class _Judged(_Strict):
+    """Data and floors: of the whole card, or of one of its settings."""
+
+    dataset: str
+    weights: str | None = Field(default=None, description="a ready file instead of training, see bench.zoo.weights")
+    quality_floor: float | None = None
+    over_baseline: PositiveFloat | None = Field(default=None, description="floor: so much over the data's baseline")
+    agreement_floor: float | None = Field(default=None, gt=0, le=1)
+
+
+class Setting(_Judged):
+    """The model on one data set. Its tables replace single keys of the card's own."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    options: dict[str, Option] = {}
+    training: dict[str, Any] = {}
+    augmentation: dict[str, Any] = {}
+    pruning: dict[str, Any] = {}
+
+
+class _Described(_Strict):
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     title: str
-    task: Literal["classification", "regression"]
-    metric: str
-    quality_floor: float
-    dataset: str
+    task: Literal["classification", "regression", "ranking", "reconstruction"]
+    metric: str | None = None
     licence: str
     input: str
-    training: Training
+    options: dict[str, Option] = {}
+    training: Training | None = None
+    augmentation: Augmentation = Augmentation()
     pruning: Pruning = Pruning()
 
 
-def load_card(folder: Path) -> ModelCard:
-    """The checked card of the model in `folder`.
+class ModelCard(_Described, _Judged):
+    """A card with one of its settings in force.
+
+    `metric` is a name of `bench.quality.METRICS`; `dataset` one of `bench.zoo.datasets`, or a file in the
+    model's folder. `setting` is None where the card has no list of settings.
+    """
+
+    setting: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The model's name with its setting, as in `mnist_cnn@digits`."""
+        return self.name if self.setting is None else f"{self.name}@{self.setting}"
+
+
+class _CardFile(_Described):
+    """Content of `model.toml`: one data set for the whole card, or several settings in order of preference."""
+
+    dataset: str | None = None
+    weights: str | None = None
+    quality_floor: float | None = None
+    over_baseline: PositiveFloat | None = None
+    agreement_floor: float | None = None
+    setting: list[Setting] = []
+
+    @model_validator(mode="after")
+    def _one_way(self) -> _CardFile:
+        judged = set(_Judged.model_fields)
+        given = [key for key in self.model_fields_set if key in judged]
+        if self.setting and given:
+            raise ValueError(f"{given[0]} belongs into each [[setting]], as there are settings")
+        if not self.setting and self.dataset is None:
+            raise ValueError("the key 'dataset' is missing (or a [[setting]] with one)")
+        names = [setting.name for setting in self.setting]
+        if len(set(names)) < len(names):
+            raise ValueError("two settings have the same name")
+        return self
+
+
+def load_cards(folder: Path) -> tuple[ModelCard, ...]:
+    """The checked cards of the model in `folder`, one a setting, in order of preference.
 
     Raises:
         UserError: a file is missing, a key is unknown, missing or wrong, or names something that does not exist.
     """
     path = folder / CARD_FILE
-    card = load_toml(path, ModelCard, kind="model card")
-    if card.name != folder.name:
+    file = load_toml(path, _CardFile, kind="model card")
+    if file.name != folder.name:
         raise UserError(
-            f"the model calls itself {card.name!r} but its folder is {folder.name!r}",
+            f"the model calls itself {file.name!r} but its folder is {folder.name!r}",
             where=f"{path}: name",
             remedy="give both the same name",
         )
-    if card.dataset not in DATASETS:
-        raise unknown("data set", card.dataset, DATASETS, where=f"{path}: dataset")
     if not (folder / CODE_FILE).is_file():
-        raise UserError(
-            f"the model has no {CODE_FILE}", where=str(folder), remedy=f"add {CODE_FILE} with build(card) and train(…)"
-        )
-    return card
+        raise UserError(f"the model has no {CODE_FILE}", where=str(folder), remedy=f"add {CODE_FILE} with build(card)")
+    cards = tuple(_in_force(file, setting, path) for setting in file.setting or (None,))
+    for card in cards:
+        _check(card, folder, path)
+    return cards
+
+
+def load_card(folder: Path, setting: str | None) -> ModelCard:
+    """One of the cards; None for a model without settings. Raises `UserError` as `load_cards` does."""
+    cards = load_cards(folder)
+    for card in cards:
+        if card.setting == setting:
+            return card
+    raise unknown("setting", str(setting), (str(card.setting) for card in cards), where=str(folder / CARD_FILE))
+
+
+def _in_force(file: _CardFile, setting: Setting | None, path: Path) -> ModelCard:
+    common = file.model_dump(exclude_unset=True, exclude={"setting"})
+    if setting is None:
+        return ModelCard.model_validate(common)
+    own = setting.model_dump(exclude_unset=True)
+    for table in ("options", "training", "augmentation", "pruning"):
+        if own.get(table):
+            own[table] = {**common.get(table, {}), **own[table]}
+    own["setting"] = own.pop("name")
+    return validate({**common, **own}, ModelCard, where=f"{path}: setting {setting.name}")
+
+
+def _check(card: ModelCard, folder: Path, path: Path) -> None:
+    where = f"{path}: setting {card.setting}" if card.setting else str(path)
+    if card.dataset.endswith(OWN_DATA):
+        if not (folder / card.dataset).is_file() or "/" in card.dataset:
+            raise UserError(
+                f"there is no {card.dataset} in the model's folder", where=f"{where}: dataset", remedy="put it there"
+            )
+    elif card.dataset not in DATASETS:
+        raise unknown("data set", card.dataset, DATASETS, where=f"{where}: dataset")
+    else:
+        known = AUGMENTATIONS[DATASETS[card.dataset].kind]
+        for name in card.augmentation.asked:
+            if name not in known:
+                raise unknown("augmentation for this kind of data", name, known, where=f"{where}: augmentation")
+    if card.weights is not None and card.weights not in WEIGHTS:
+        raise unknown("file of weights", card.weights, WEIGHTS, where=f"{where}: weights")
+    if card.weights is None and card.training is None:
+        raise UserError("the key 'training' is missing", where=where, remedy="add [training], or weights")
+    has_floor = card.quality_floor is not None or card.over_baseline is not None
+    if card.metric is None and has_floor:
+        raise UserError("there is a floor but no metric", where=where, remedy="add metric, see `bench list metrics`")
+    if card.metric is not None and card.metric not in METRICS:
+        raise unknown("metric", card.metric, METRICS, where=f"{path}: metric")

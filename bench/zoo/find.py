@@ -14,7 +14,9 @@ import msgspec
 
 from bench.errors import UserError, unknown
 from bench.record.artifact import Format
-from bench.zoo.card import CARD_FILE, CODE_FILE, load_card
+from bench.zoo.card import CARD_FILE, CODE_FILE, OWN_DATA, ModelCard, load_card, load_cards
+from bench.zoo.hashing import file_sha256
+from bench.zoo.ingredients import is_here
 from bench.zoo.sniff import SUFFIXES, check_file, external_files
 
 Kind = Literal["zoo", "keras", "savedmodel", "onnx", "tflite"]
@@ -28,12 +30,16 @@ _REACHES: dict[Kind, tuple[Format, ...]] = {
 
 
 class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be exported. `path` is absolute; `sha256` covers all of its files."""
+    """A model that can be exported. `path` is absolute; `sha256` covers all of its files.
+
+    A zoo model with several settings has one of them here, and its name says which: `mnist_cnn@digits`.
+    """
 
     kind: Kind
     name: str
     path: str
     sha256: str
+    setting: str | None = None
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -65,12 +71,16 @@ def zoo_models(given: Sequence[Path] = ()) -> dict[str, Path]:
 def find(name_or_path: str, models: Sequence[Path] = ()) -> ModelSource:
     """The model called `name_or_path` in the zoo, or at that path.
 
+    `NAME@SETTING` chooses a setting of a zoo model; the plain name means the first one whose data are here,
+    or the first of all where none is.
+
     Raises:
         UserError: there is none, or it is not a whole model of a format that is read here.
     """
     zoo = zoo_models(models)
-    if name_or_path in zoo:
-        return _zoo_source(zoo[name_or_path])
+    name, _, setting = name_or_path.partition("@")
+    if name in zoo:
+        return _zoo_source(zoo[name], setting or None)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return _folder_source(path)
@@ -83,20 +93,27 @@ def find(name_or_path: str, models: Sequence[Path] = ()) -> ModelSource:
     )
 
 
+def source_card(source: ModelSource) -> ModelCard:
+    """The card of a zoo model, in its setting. Raises `UserError`."""
+    return load_card(Path(source.path), source.setting)
+
+
 def case_name(stem: str) -> str:
     """`stem` without what would break a case name: slashes, spaces and the like become `_`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("_.") or "model"
 
 
-def _zoo_source(folder: Path) -> ModelSource:
-    card = load_card(folder)
-    digest = _digest(folder, [folder / CARD_FILE, *sorted(folder.rglob("*.py"))])
-    return ModelSource(kind="zoo", name=card.name, path=str(folder.resolve()), sha256=digest)
+def _zoo_source(folder: Path, setting: str | None) -> ModelSource:
+    cards = load_cards(folder)
+    card = next((c for c in cards if is_here(c)), cards[0]) if setting is None else load_card(folder, setting)
+    own = [folder / card.dataset] if card.dataset.endswith(OWN_DATA) else []
+    digest = _digest(folder, dict.fromkeys([folder / CARD_FILE, *sorted(folder.rglob("*.py")), *own]))
+    return ModelSource(kind="zoo", name=card.label, path=str(folder.resolve()), sha256=digest, setting=card.setting)
 
 
 def _folder_source(path: Path) -> ModelSource:
     if (path / CARD_FILE).is_file():
-        return _zoo_source(path.resolve())
+        return _zoo_source(path.resolve(), None)
     if (path / "saved_model.pb").is_file():
         digest = _digest(path, sorted(p for p in path.rglob("*") if p.is_file()))
         name = case_name(path.resolve().name)
@@ -124,14 +141,3 @@ def _digest(root: Path, files: Iterable[Path]) -> str:
     for file in files:
         total.update(f"{file.relative_to(root).as_posix()}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file. Raises `UserError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the file: {error.strerror}", where=str(path), remedy="check its permissions"
-        ) from error

@@ -20,7 +20,7 @@ import numpy as np
 from bench.errors import UserError, unknown
 from bench.record.artifact import TensorSpec, one_row_an_example
 from bench.zoo.datasets.base import Array, Split, calibration_from
-from bench.zoo.find import file_sha256
+from bench.zoo.hashing import file_sha256
 
 _KEYS = ("x", "y", "calibration", "train_x", "train_y")
 

@@ -29,10 +29,24 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_zoo_model_by_name():
-    source = find("mnist_cnn")
-    assert (source.kind, source.name, source.formats) == ("zoo", "mnist_cnn", ("onnx", "tflite"))
+def test_a_zoo_model_in_one_of_its_settings():
+    source = find("mnist_cnn@digits")
+    assert (source.kind, source.name, source.formats) == ("zoo", "mnist_cnn@digits", ("onnx", "tflite"))
     assert {"mnist_cnn", "linear_regression"} <= set(zoo_models())
+
+
+def test_the_plain_name_is_the_first_setting_whose_data_are_here(tmp_path, monkeypatch, data_dir):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("BENCH_DATA_DIR", str(data_dir))
+    assert find("mnist_cnn").name == "mnist_cnn@mnist"
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    assert find("mnist_cnn").name == "mnist_cnn@digits"
+
+
+def test_a_setting_that_is_not_there_gets_the_nearest():
+    with pytest.raises(UserError, match="unknown setting 'digit'") as raised:
+        find("mnist_cnn@digit")
+    assert "'digits'" in raised.value.remedy
 
 
 def test_the_given_folder_comes_first(tmp_path):
@@ -41,8 +55,8 @@ def test_the_given_folder_comes_first(tmp_path):
     text = (zoo_models()["mnist_cnn"] / "model.toml").read_text()
     (mine / "model.toml").write_text(text.replace('licence = "Apache-2.0"', 'licence = "MIT"'))
     (mine / "model.py").write_text("")
-    assert find("mnist_cnn", [tmp_path]).path == str(mine.resolve())
-    assert find("mnist_cnn", [tmp_path]).sha256 != find("mnist_cnn").sha256
+    assert find("mnist_cnn@digits", [tmp_path]).path == str(mine.resolve())
+    assert find("mnist_cnn@digits", [tmp_path]).sha256 != find("mnist_cnn@digits").sha256
 
 
 def test_an_unknown_name_gets_the_nearest():

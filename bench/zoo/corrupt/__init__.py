@@ -1,0 +1,1 @@
+"""Evaluation inputs made worse on purpose, by kind of data, at five severities."""
