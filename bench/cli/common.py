@@ -19,6 +19,10 @@ R = TypeVar("R")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the runs.")]
+TensorboardOption = Annotated[
+    Path | None,
+    typer.Option("--tensorboard", metavar="DIR", help="Log the training of zoo models there for TensorBoard."),
+]
 ModelsOption = Annotated[
     list[Path] | None, typer.Option("--models", metavar="DIR", help="Look for zoo models here first (repeatable).")
 ]
@@ -72,5 +76,5 @@ def consoles() -> tuple[Any, Any]:
     out = Console(highlight=False)
     # Without a terminal there is no width to fit: a file or a pipe gets every column.
     if not out.is_terminal:
-        out = Console(highlight=False, width=200)
+        out = Console(highlight=False, width=240)
     return out, Console(stderr=True, highlight=False)

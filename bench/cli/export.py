@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import FAILED, JsonOption, ModelsOption, consoles, guarded, print_json
+from bench.cli.common import FAILED, JsonOption, ModelsOption, TensorboardOption, consoles, guarded, print_json
 
 
 @guarded
@@ -28,6 +28,7 @@ def export(
     ] = None,
     models: ModelsOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+    tensorboard: TensorboardOption = None,
     json: JsonOption = False,
 ) -> None:
     """Export a model's variants as a bundle that `bench run BUNDLE` measures on another machine.
@@ -50,6 +51,7 @@ def export(
             model_folders=models or [],
             seed=seed,
             progress=live.stage,
+            tensorboard=tensorboard,
         )
     if json:
         print_json({"bundle": str(out), **plain(bundle)})

@@ -15,6 +15,7 @@ class What(StrEnum):
     """What can be listed."""
 
     models = "models"
+    datasets = "datasets"
     variants = "variants"
     runtimes = "runtimes"
     scenarios = "scenarios"

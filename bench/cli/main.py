@@ -9,6 +9,7 @@ import typer
 from bench import __version__
 from bench.cli.doctor import doctor
 from bench.cli.export import export
+from bench.cli.fetch import fetch
 from bench.cli.listing import list_command
 from bench.cli.run import run
 from bench.cli.selftest import selftest
@@ -23,7 +24,7 @@ EXAMPLES = """
 
   bench show latest                      the table of the last run
 
-  bench export mnist_cnn --variants fp32,int8 -o digits.zip    a bundle for another machine
+  bench export mnist_cnn@digits --variants fp32,int8 -o digits.zip    a bundle for another machine
 
   bench doctor                           what this machine can measure, and what not
 """
@@ -59,6 +60,7 @@ app.command("run")(run)
 app.command("show")(show)
 app.command("list")(list_command)
 app.command("export")(export)
+app.command("fetch")(fetch)
 app.command("doctor")(doctor)
 app.command("selftest")(selftest)
 

@@ -15,6 +15,7 @@ from bench.cli.common import (
     JsonOption,
     ModelsOption,
     OutOption,
+    TensorboardOption,
     consoles,
     guarded,
     print_json,
@@ -47,6 +48,7 @@ def run(
     out: OutOption = Path("results"),
     models: ModelsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of data, training and order of cases.")] = None,
+    tensorboard: TensorboardOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cases.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -70,7 +72,7 @@ def run(
                 {"SUITE": suite, "--model": model, "--data": data, "--only": only, "--models": models, "--seed": seed}
                 | {"--dry-run": dry_run}
             )
-            result = conduct.resume(find(resume, out), live)
+            result = conduct.resume(find(resume, out), live, tensorboard=tensorboard)
         else:
             request = Request(
                 suite=_absolute(suite or "quick"),
@@ -85,7 +87,7 @@ def run(
                 for case in planned.cases:
                     typer.echo(case.name)
                 raise typer.Exit(DONE)
-            result = conduct.start(planned, out, live)
+            result = conduct.start(planned, out, live, tensorboard=tensorboard)
         folder = Path(result.folder)
         write_summaries(folder, result.manifest, result.rows)
     if json:

@@ -10,7 +10,7 @@ import numpy as np
 from bench.export.errors import CannotMake
 from bench.export.origin import Feed, feeds
 from bench.record.artifact import Artifact, Format, TensorSpec
-from bench.zoo.find import file_sha256
+from bench.zoo.hashing import file_sha256
 
 if TYPE_CHECKING:
     from bench.export.workshop import Workshop

@@ -15,7 +15,7 @@ from bench.export.prepare import BUNDLE_FILE
 from bench.files import whole, write_whole
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Artifact, Bundle
-from bench.zoo.find import file_sha256
+from bench.zoo.hashing import file_sha256
 from bench.zoo.sniff import external_files
 
 LARGEST_BYTES = 8 << 30
@@ -35,8 +35,7 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact], bool], out: Path) -> Pat
         raise unknown(
             "variant", "(none chosen)", {f"{a.format} {a.variant}" for a in bundle.artifacts}, where=str(bundle_dir)
         )
-    data = [name for name in (bundle.data.inputs, bundle.data.labels, bundle.data.reference) if name is not None]
-    names = [*data, *(artifact.path for artifact in artifacts)]
+    names = [*bundle.data.paths, *(artifact.path for artifact in artifacts)]
     files = {name: file_sha256(_inside(bundle_dir, name)) for name in names}
     index = codec.json_bytes(msgspec.structs.replace(bundle, artifacts=artifacts, files=files))
     if out.suffix.lower() == ".zip":
@@ -86,9 +85,8 @@ def open_bundle(path: Path, scratch: Path) -> tuple[Path, Bundle]:
             )
         if artifact.format == "onnx":
             external_files(folder / artifact.path)
-    data = (bundle.data.inputs, bundle.data.labels, bundle.data.reference)
-    for entry in data:
-        if entry is not None and entry not in bundle.files:
+    for entry in bundle.data.paths:
+        if entry not in bundle.files:
             raise UserError(f"the bundle's data {entry!r} has no checksum", where=str(path), remedy="export it again")
     return folder, bundle
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.export.errors import ExportError
-from bench.zoo.card import load_card
-from bench.zoo.datasets import DATASETS
-from bench.zoo.find import ModelSource
+from bench.files import cache_dir as cache_dir  # noqa: PLC0414 callers of the export know it from here
+from bench.zoo.find import ModelSource, source_card
+from bench.zoo.ingredients import contents
 from bench.zoo.userdata import data_sha256
+from bench.zoo.versions import installed
 
 _TOOLS = (
     "tensorflow",
@@ -36,27 +34,10 @@ _LIGHT = {"onnx", "onnxruntime", "onnxruntime-gpu", "onnxslim", "onnxconverter-c
 _BY_KIND = {"onnx": _LIGHT, "tflite": {"ai-edge-litert", "ai-edge-quantizer", "numpy"}}
 
 
-def cache_dir() -> Path:
-    """`BENCH_CACHE_DIR`, or the user's cache folder for `counterpoise`."""
-    given = os.environ.get("BENCH_CACHE_DIR")
-    if given:
-        return Path(given).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("counterpoise"))
-
-
 def tool_versions(kind: str) -> dict[str, str]:
     """Versions of the packages that decide what an export of this kind of source looks like."""
     wanted = _BY_KIND.get(kind, set(_TOOLS))
-    found = {"python": platform.python_version()}
-    for name in _TOOLS:
-        if name in wanted:
-            try:
-                found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-    return found
+    return installed(name for name in _TOOLS if name in wanted)
 
 
 def bundle_key(source: ModelSource, data: Path | None, seed: int) -> str:
@@ -80,8 +61,7 @@ def bundle_key(source: ModelSource, data: Path | None, seed: int) -> str:
     if source.kind == "zoo":
         if data is not None:
             raise ExportError("a zoo model brings its own data")
-        spec = DATASETS[load_card(Path(source.path)).dataset]
-        content["dataset"] = [spec.name, {name: importlib.metadata.version(name) for name in spec.packages}]
+        content["ingredients"] = contents(Path(source.path), source_card(source))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -90,7 +70,7 @@ def _code_sha256() -> str:
     """A hash of the code that decides the content of an export, so that a change of it is never missed."""
     package = Path(__file__).resolve().parent.parent
     total = hashlib.sha256()
-    for folder in ("export", "zoo", "quality", "record"):
+    for folder in ("export", "training", "zoo", "quality", "record"):
         for file in sorted((package / folder).rglob("*.py")):
             total.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
     return total.hexdigest()

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.export.corrupted import write_corrupted
 from bench.export.messages import Described
 from bench.export.origin import Array, predict
 from bench.files import whole
+from bench.quality import METRICS
 from bench.record.artifact import DataInfo, ModelInfo
-from bench.zoo.find import file_sha256
+from bench.zoo.card import ModelCard
+from bench.zoo.datasets.base import Baseline
+from bench.zoo.hashing import file_sha256
 
 if TYPE_CHECKING:
     from bench.export.workshop import Workshop
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
 INPUTS = "data/inputs.npz"
 LABELS = "data/labels.npy"
 REFERENCE = "data/reference.npz"
-TRAINED = "trained/model.keras"
 
 
 def describe(shop: Workshop) -> Described:
@@ -38,17 +41,23 @@ def describe(shop: Workshop) -> Described:
         with whole(shop.folder / LABELS) as temporary:
             np.save(temporary, material.labels, allow_pickle=False)
         written.append(LABELS)
-    if (shop.folder / TRAINED).is_file():
-        written.append(TRAINED)
     task, metric = _judged_by(shop, reference)
+    corrupted = None
+    if material.corrupt is not None and metric is not None and material.labels is not None:
+        shop.report("corrupted evaluation inputs")
+        corrupted = write_corrupted(material.corrupt, len(material.inputs[0]), shop.seed, shop.folder)
+        written.append(corrupted.inputs)
     card = shop.card
+    floor, about = _floor(card, metric, material.baseline)
     model = ModelInfo(
         name=shop.source.name,
         source=shop.source.about,
         source_sha256=shop.source.sha256,
         task=task,
         metric=metric,
-        quality_floor=card.quality_floor if card else None,
+        quality_floor=floor,
+        floor_about=about,
+        agreement_floor=card.agreement_floor if card else None,
         licence=card.licence if card else None,
         source_quality=_quality(metric, reference, material.labels),
     )
@@ -59,8 +68,28 @@ def describe(shop: Workshop) -> Described:
         labels=LABELS if material.labels is not None else None,
         reference=REFERENCE,
         generated=material.generated,
+        corrupted=corrupted,
+        cleaning=material.cleaning,
     )
     return Described(model, data, {name: file_sha256(shop.folder / name) for name in written})
+
+
+def _floor(card: ModelCard | None, metric: str | None, baseline: Baseline | None) -> tuple[float | None, str | None]:
+    """The strictest of the card's floors, and where it comes from."""
+    if card is None or metric is None:
+        return None, None
+    floors = {}
+    if card.quality_floor is not None:
+        floors[f"quality_floor of {card.label}"] = card.quality_floor
+    if card.over_baseline is not None and baseline is not None:
+        sign = 1 if METRICS[metric].better == "higher" else -1
+        about = f"{baseline.name} {baseline.value:.4f} {'+' if sign > 0 else '-'} {card.over_baseline:g}"
+        floors[about] = baseline.value + sign * card.over_baseline
+    if not floors:
+        return None, None
+    pick = max if METRICS[metric].better == "higher" else min
+    about = pick(floors, key=lambda name: floors[name])
+    return floors[about], about
 
 
 def _judged_by(shop: Workshop, reference: list[Array]) -> tuple[str | None, str | None]:
@@ -81,8 +110,6 @@ def _judged_by(shop: Workshop, reference: list[Array]) -> tuple[str | None, str 
 def _quality(metric: str | None, outputs: list[Array], labels: Array | None) -> float | None:
     if metric is None or labels is None:
         return None
-    from bench.quality import METRICS
-
     return METRICS[metric](outputs[0], labels).value
 
 

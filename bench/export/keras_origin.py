@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,16 +17,13 @@ from bench.export import onnx as to_onnx
 from bench.export import tflite as to_tflite
 from bench.export.errors import CannotMake
 from bench.export.origin import Array, Feed, TfliteMode
-from bench.export.program import Program, tensor_spec, tidy_names
-from bench.export.prune import Vary, prune, zeros
-from bench.files import whole
-from bench.zoo.card import CODE_FILE, ModelCard, Pruning
-from bench.zoo.datasets.base import Dataset, Split
-from bench.zoo.find import file_sha256
+from bench.export.program import Program, model_inputs, tensor_spec, tidy_names
+from bench.export.prune import VaryOnce, prune, pruning_key, zeros
+from bench.training.report import Report
+from bench.training.trained import is_whole, keep
+from bench.zoo.card import Pruning
+from bench.zoo.datasets.base import Split
 
-Report = Callable[[str], None]
-TRAINED = "model.keras"
-PRUNED = "pruned.keras"
 _NO_TUNING = "a SavedModel cannot be fine-tuned here; give the .keras file"
 
 
@@ -104,13 +100,13 @@ class Tuning:
 
     `again` gives a second model with the same weights, not compiled (cloning would need a custom loss to be
     registered). `loss` gives the loss the model was compiled with, or None. `vary` gives the inputs of one
-    epoch, or is None. Files go to `kept`.
+    epoch, or is None. Files go to `kept`, under a name that says by which options and code they were made.
     """
 
     options: Pruning
     again: Callable[[], Any]
     loss: Callable[[], Any]
-    vary: Vary | None
+    vary: VaryOnce | None
     task: str | None
     kept: Path
     seed: int
@@ -136,13 +132,12 @@ class KerasOrigin(_TensorFlowOrigin):
         if self._pruned_program is None:
             if self.train is None:
                 raise CannotMake(
-                    "fine-tuning needs training data (give it with --data: the arrays 'train_x' and 'train_y')"
+                    "fine-tuning needs training data (for your own model: the arrays 'train_x' and 'train_y' of --data)"
                 )
             tuning = self._tuning
-            path = tuning.kept / PRUNED
-            digest = path.with_suffix(".sha256")
+            path = tuning.kept / f"pruned-{pruning_key(tuning.options)}.keras"
             copy = tuning.again()
-            if path.is_file() and digest.is_file() and digest.read_text() == file_sha256(path):
+            if is_whole(path):
                 copy.load_weights(str(path))
             else:
                 keras.utils.set_random_seed(tuning.seed)
@@ -156,48 +151,14 @@ class KerasOrigin(_TensorFlowOrigin):
                     vary=tuning.vary,
                     seed=tuning.seed,
                 )
-                with whole(path) as temporary:
-                    copy.save(str(temporary))
-                digest.write_text(file_sha256(path))
+                keep(path, copy.save)
             self._zeros = zeros(copy)
             self._pruned_program = _program(copy)
         return self._pruned_program
 
 
-def zoo_model(folder: Path, card: ModelCard, data: Dataset, kept: Path, report: Report) -> Any:
-    """The trained model of the zoo folder, not compiled; trained now where `kept` has none.
-
-    Raises:
-        UserError: `model.py` fails.
-    """
-    keras.utils.set_random_seed(data.seed)
-    tf.config.experimental.enable_op_determinism()
-    code, path = folder / CODE_FILE, kept / TRAINED
-    try:
-        module = _module(code)
-        if not path.is_file():
-            model = module.build(card)
-            report(f"training on {data.name}, {len(data.train)} examples")
-            module.train(model, data, card, report)
-            with whole(path) as temporary:
-                model.save(str(temporary))
-        # Built anew even after training, so that a first and a later export see the same object.
-        trained = module.build(card)
-        trained.load_weights(str(path))
-    except Exception as error:  # whatever a model's own code raises
-        raise UserError(
-            f"the model's code failed with {type(error).__name__}: {error}", where=str(code), remedy="correct it"
-        ) from error
-    return trained
-
-
-def zoo_vary(folder: Path) -> Vary | None:
-    """The optional function `vary(inputs, rng)` of the model's code: training inputs as one epoch sees them."""
-    return cast("Vary | None", getattr(_module(folder / CODE_FILE), "vary", None))
-
-
 def load_user_model(path: Path) -> Any:
-    """A user's `.keras` or `.h5` model, without running code that the file brings.
+    """A `.keras` or `.h5` model that was given, without running code that the file brings.
 
     Raises:
         UserError: it cannot be read, needs code that the file does not hold or that is not trusted, or has no
@@ -248,21 +209,9 @@ def _is_about_code(error: BaseException) -> bool:
     return any(mark in text for mark in marks)
 
 
-def _module(code: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"zoo_{code.parent.name}", code)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {code}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _program(model: Any) -> Program:
     flat = _with_plain_flatten(model)
-    specs = [
-        tensor_spec(name, tensor)
-        for name, tensor in zip(tidy_names([i.name for i in flat.inputs]), flat.inputs, strict=True)
-    ]
+    specs = model_inputs(flat)
     structure = flat._inputs_struct if hasattr(flat, "_inputs_struct") else list(flat.inputs)
 
     def call(*tensors: Any) -> list[Any]:

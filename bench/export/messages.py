@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.record.artifact import Artifact, DataInfo, Format, ModelInfo, Unavailable
+from bench.record.artifact import Artifact, DataInfo, Epoch, Format, ModelInfo, Unavailable
 from bench.zoo.find import ModelSource
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The work: the variants wanted, and the folder of the bundle. `describe` asks for `Described` too."""
+    """The work: the variants wanted, and the folder of the bundle. `describe` asks for `Described` too.
+
+    For a zoo model `trained` is the folder of its weights, and `ingredients` says where the files of its data
+    set and its ready weights lie, by their names in the tables.
+    """
 
     source: ModelSource
     variants: list[tuple[str, Format]]
@@ -17,12 +21,39 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None
     seed: int
     describe: bool
+    trained: str | None = None
+    ingredients: dict[str, str] = {}
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
-    """A line for people."""
+    """A line for people. `share` (0..1) is how much is done; a `passing` one is for a live view only."""
 
     text: str
+    share: float | None = None
+    passing: bool = False
+
+
+class TrainingBegan(msgspec.Struct, frozen=True, tag=True):
+    """The first step of a training comes next."""
+
+
+class EpochEnded(msgspec.Struct, frozen=True, tag=True):
+    """An epoch of a training is over and kept."""
+
+    epoch: Epoch
+
+
+class TrainingEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The weights are kept. `peak_rss` (B) is the kernel's high-water mark of the process, where it tells one.
+
+    `resumed` counts the epochs of an earlier, killed training among `epochs`.
+    """
+
+    examples: int
+    epochs: tuple[Epoch, ...]
+    seconds: float
+    resumed: int
+    peak_rss: int | None
 
 
 class Described(msgspec.Struct, frozen=True, tag=True):
@@ -70,4 +101,16 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
     """All is done."""
 
 
-Message = Progress | Described | Started | Made | Missing | Refused | Broken | Finished
+Message = (
+    Progress
+    | TrainingBegan
+    | EpochEnded
+    | TrainingEnded
+    | Described
+    | Started
+    | Made
+    | Missing
+    | Refused
+    | Broken
+    | Finished
+)

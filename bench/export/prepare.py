@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,13 +16,18 @@ from bench.errors import UserError, unknown
 from bench.export import messages as msg
 from bench.export.cache import bundle_key, tool_versions
 from bench.export.errors import PASSING, ExportError
+from bench.export.training_log import Meter, TrainingLog
 from bench.export.variants import SOURCE, VARIANTS
 from bench.files import write_whole
 from bench.process import ChildProcess
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Bundle, DataInfo, Format, ModelInfo, Unavailable
+from bench.training.key import training_key
+from bench.training.report import Report, check_board
 from bench.wire import WireError
-from bench.zoo.find import ModelSource, file_sha256
+from bench.zoo.find import ModelSource, source_card
+from bench.zoo.hashing import file_sha256
+from bench.zoo.ingredients import gather
 
 BUNDLE_FILE = "bundle.json"
 Wanted = tuple[str, Format]
@@ -36,14 +40,17 @@ def prepare(
     data: Path | None = None,
     cache: Path,
     seed: int = 0,
-    progress: Callable[[str], None],
+    progress: Report,
     timeout_s: float = 900,
+    meter: Meter | None = None,
+    tensorboard: Path | None = None,
 ) -> Path:
     """The folder of a bundle that has each of `variants` as an artifact or as unavailable with its reason.
 
     What the cache holds whole is not made again; nothing is started where nothing is missing. Two processes
-    may call this at once for the same model: the second waits. `timeout_s` bounds the waiting and each run
-    of the child. A source that is already quantised has the artifact `source` in place of `fp32`.
+    may call this at once for the same model: the second waits. `timeout_s` bounds the waiting and the
+    silence of the child. A source that is already quantised has the artifact `source` in place of `fp32`. `meter`
+    measures the energy of a training; `tensorboard` is a folder that gets its scalars.
 
     Raises:
         UserError: an unknown variant, or a model or data that cannot be read.
@@ -59,6 +66,10 @@ def prepare(
             remedy="leave --data out, or give a model file",
         )
     _check_tools(source)
+    if tensorboard is not None:
+        check_board()
+    ingredients, trained = _zoo(source, cache, seed, progress)
+    log = TrainingLog(trained, meter, tensorboard)
     folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,10 +90,23 @@ def prepare(
             remedy="set BENCH_CACHE_DIR to a folder of yours",
         ) from error
     try:
-        _Desk(source, data, folder, seed=seed, progress=progress, timeout_s=timeout_s).fill(variants)
+        with log.held(timeout_s):
+            _Desk(source, data, folder, log, ingredients, seed=seed, progress=progress, timeout_s=timeout_s).fill(
+                variants
+            )
     finally:
         lock.release()
     return folder
+
+
+def _zoo(source: ModelSource, cache: Path, seed: int, progress: Report) -> tuple[dict[str, str], Path | None]:
+    """What a zoo model is made of, fetched where it is missing, and the folder of its weights."""
+    if source.kind != "zoo":
+        return {}, None
+    card = source_card(source)
+    ingredients = {name: str(path) for name, path in gather(card, progress).items()}
+    key = training_key(Path(source.path), card, seed)
+    return ingredients, cache.expanduser().resolve() / "trained" / f"{card.label}-{key}"
 
 
 _KERAS_TOOLS = ("tensorflow", "tf2onnx", "onnxslim", "sklearn")
@@ -109,14 +133,18 @@ class _Desk:
         source: ModelSource,
         data: Path | None,
         folder: Path,
+        log: TrainingLog,
+        ingredients: dict[str, str],
         *,
         seed: int,
-        progress: Callable[[str], None],
+        progress: Report,
         timeout_s: float,
     ) -> None:
         self._source = source
         self._data = data
         self._folder = folder
+        self._log = log
+        self._ingredients = ingredients
         self._seed = seed
         self._progress = progress
         self._timeout_s = timeout_s
@@ -158,6 +186,8 @@ class _Desk:
             data=None if self._data is None else str(self._data.expanduser().resolve()),
             seed=self._seed,
             describe=self._bundle is None,
+            trained=None if self._log.folder is None else str(self._log.folder),
+            ingredients=self._ingredients,
         )
         logs = self._folder.parent.parent / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -167,11 +197,10 @@ class _Desk:
             tempfile.TemporaryDirectory(prefix="bench-export-") as scratch,
             ChildProcess("bench.export.child", environment=_environment(scratch), errors=log.open("w+b")) as child,
         ):
-            deadline = time.monotonic() + self._timeout_s
             try:
                 child.send(codec.pack(request))
                 while True:
-                    message = _next(child, deadline)
+                    message = _next(child, self._timeout_s)
                     if isinstance(message, msg.Started):
                         at_work = (message.variant, message.format)
                     elif isinstance(message, msg.Finished):
@@ -181,7 +210,8 @@ class _Desk:
             except TimeoutError as error:
                 during = f" while making {at_work[1]} {at_work[0]}" if at_work else ""
                 raise ExportError(
-                    f"the export of {self._source.name} took over {self._timeout_s:g} s{during} and was stopped",
+                    f"the export of {self._source.name} said nothing for over {self._timeout_s:g} s{during} "
+                    "and was stopped",
                     tail=child.tail(),
                 ) from error
             except WireError as error:
@@ -197,10 +227,16 @@ class _Desk:
 
     def _take(self, message: msg.Message, child: ChildProcess) -> None:
         match message:
-            case msg.Progress(text):
-                self._progress(text)
+            case msg.Progress(text, share, passing):
+                self._progress(text, share, passing=passing)
+            case msg.TrainingBegan():
+                self._log.began(child.pid)
+            case msg.EpochEnded():
+                self._log.epoch(message)
+            case msg.TrainingEnded():
+                self._log.ended(message)
             case msg.Described(model, data, files):
-                self._begin(model, data, files)
+                self._begin(msgspec.structs.replace(model, training=self._log.kept), data, files)
             case msg.Made(artifact):
                 bundle = self._known()
                 others = tuple(
@@ -243,9 +279,9 @@ def _environment(scratch: str) -> dict[str, str]:
     }
 
 
-def _next(child: ChildProcess, deadline: float) -> msg.Message:
-    """The next message. Raises TimeoutError at `deadline`, `WireError` where the child is gone or unreadable."""
-    frame = child.receive(deadline - time.monotonic())
+def _next(child: ChildProcess, timeout_s: float) -> msg.Message:
+    """The next message. Raises TimeoutError after `timeout_s`, `WireError` where the child is gone or unreadable."""
+    frame = child.receive(timeout_s)
     if frame is None:
         raise WireError("the export process closed its output")
     try:
@@ -278,7 +314,7 @@ def _undamaged(folder: Path) -> Bundle | None:
         return None
     damaged = {name for name, digest in bundle.files.items() if not _is_whole(folder / name, digest)}
     if bundle.schema != BUNDLE_SCHEMA or damaged - {artifact.path for artifact in bundle.artifacts}:
-        # Of evaluation data and trained weights everything else was made.
+        # Of evaluation data everything else was made.
         return None
     kept = tuple(artifact for artifact in bundle.artifacts if artifact.path not in damaged)
     files = {name: digest for name, digest in bundle.files.items() if name not in damaged}

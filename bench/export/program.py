@@ -63,6 +63,12 @@ def tensor_spec(name: str, tensor: Any) -> TensorSpec:
     return TensorSpec(name=name, dtype=dtype.name, shape=shape)
 
 
+def model_inputs(model: Any) -> list[TensorSpec]:
+    """The inputs of a Keras model, in its order, under tidy names."""
+    names = tidy_names([tensor.name for tensor in model.inputs])
+    return [tensor_spec(name, tensor) for name, tensor in zip(names, model.inputs, strict=True)]
+
+
 def tidy_names(names: Sequence[str]) -> list[str]:
     """Input names as identifiers, unique; names that Keras made up become `input_0` and so on."""
     made_up = re.compile(r"^(keras_tensor|input_layer|input)(_\d+)?$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,16 @@ import numpy as np
 from bench.export import quantize
 from bench.export.errors import CannotMake
 from bench.export.onnx import copy_to
+from bench.training.losses import given, usual_loss
+from bench.training.report import Report
 from bench.zoo.card import Pruning
-from bench.zoo.datasets.base import Split
+from bench.zoo.datasets.base import Inputs, Split
 
 if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
-Vary = Callable[[tuple[Any, ...], np.random.Generator], tuple[Any, ...]]
-"""Training inputs as one epoch sees them."""
+VaryOnce = Callable[[np.random.Generator], Inputs]
+"""The training inputs as one epoch sees them."""
 
 SMALLEST = 32
 """A kernel with fewer weights is left alone: it saves nothing and may be all of a model."""
@@ -53,6 +56,12 @@ def tflite_int8(shop: Workshop, to: Path) -> list[str]:
     return [*quantize.tflite_static(shop, to, pruned=True), _about(shop)]
 
 
+def pruning_key(options: Pruning) -> str:
+    """Names what a pruned model depends on beside its dense one: the options and this code."""
+    content = options.model_dump_json().encode() + Path(__file__).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def cubic(progress: float, target: float) -> float:
     """The share of zeros when `progress` (0..1) of the ramp is done: rises fast, then gently, to `target`."""
     return target * (1 - (1 - min(max(progress, 0.0), 1.0)) ** 3)
@@ -77,17 +86,17 @@ def prune(
     model: Any,
     train: Split,
     options: Pruning,
-    report: Callable[[str], None],
+    report: Report,
     *,
     task: str | None = None,
     loss: Any = None,
-    vary: Vary | None = None,
+    vary: VaryOnce | None = None,
     seed: int = 0,
 ) -> None:
     """Set the smallest `options.target` of every prunable kernel to zero, in place, fine-tuning meanwhile.
 
-    `task` is that of a model card; `loss` is used where neither task nor labels say which it is. `vary`
-    gives the inputs of each epoch, as in training.
+    `task` is that of a model card, `loss` its own or that of a compiled model (see `_loss`). `vary` gives the
+    inputs of each epoch, as in training.
 
     Raises:
         CannotMake: there is nothing to prune, or no loss is known for the training data.
@@ -104,13 +113,14 @@ def prune(
     mask = _callback(kernels, options.target, max(1, int(_RAMP * steps)))
     rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=_loss(model, train, task, loss))
+    targets = train.inputs[0] if task == "reconstruction" else train.labels
     rng = np.random.default_rng(seed)
     for epoch in range(options.epochs):
-        inputs = list(train.inputs if vary is None else vary(train.inputs, rng))
-        given = inputs if len(inputs) > 1 else inputs[0]
-        seen = model.fit(given, train.labels, batch_size=_BATCH, verbose=0, callbacks=[mask]).history
+        inputs = given(train.inputs if vary is None else vary(rng))
+        seen = model.fit(inputs, targets, batch_size=_BATCH, verbose=0, callbacks=[mask]).history
         share = _share(kernels)
-        report(f"pruning epoch {epoch + 1}/{options.epochs}, loss {seen['loss'][0]:.4f}, zeros {share:.1%}")
+        done = (epoch + 1) / options.epochs
+        report(f"pruning epoch {epoch + 1}/{options.epochs}, loss {seen['loss'][0]:.4f}, zeros {share:.1%}", done)
     for kernel in kernels:
         # A ramp longer than the training would end below the target.
         kernel.assign(kernel * _mask(kernel.numpy(), options.target))
@@ -151,20 +161,15 @@ def _share(kernels: list[Any]) -> float:
     return count / sum(int(math.prod(kernel.shape)) for kernel in kernels)
 
 
-def _loss(model: Any, train: Split, task: str | None, compiled: Any) -> Any:
-    import keras
-
-    one_output = len(model.outputs) == 1
-    class_numbers = train.labels.ndim == 1 and train.labels.dtype.kind in "iu"
-    if task == "classification" or (class_numbers and one_output and model.outputs[0].shape[-1] not in (None, 1)):
-        first = model.predict([array[:32] for array in train.inputs], verbose=0)
-        probabilities = bool(np.all(first >= 0) and np.allclose(np.sum(first, axis=-1), 1, atol=1e-3))
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities)
-    if compiled is not None:
-        return compiled
-    if task == "regression" or (one_output and train.labels.dtype.kind == "f"):
-        return "mse"
-    raise CannotMake("fine-tuning needs a loss: compile the model before it is saved")
+def _loss(model: Any, train: Split, task: str | None, given: Any) -> Any:
+    """A zoo model's own loss or the usual one of its task. Of a user's model: what class numbers ask for, else
+    the loss that it was compiled with (which may want one-hot labels), else what the labels allow.
+    """
+    classes = train.labels is not None and train.labels.ndim == 1 and train.labels.dtype.kind in "iu"
+    loss = given if given is not None and not (task is None and classes) else usual_loss(model, train, task)
+    if loss is None and given is None:
+        raise CannotMake("fine-tuning needs a loss: compile the model before it is saved")
+    return given if loss is None else loss
 
 
 def _about(shop: Workshop) -> str:

@@ -14,7 +14,8 @@ from bench.export.errors import PASSING, CannotMake
 from bench.export.variants import SOURCE, VARIANTS
 from bench.export.workshop import Workshop, open_workshop
 from bench.files import whole
-from bench.record.artifact import Artifact, Format, Unavailable
+from bench.record.artifact import Artifact, Epoch, Format, Unavailable
+from bench.training.follow import Ended, peak_rss
 
 _TITLES = {"onnx": "ONNX", "tflite": "TFLite"}
 
@@ -26,17 +27,44 @@ def work(request: msg.Request, say: Callable[[msg.Message], None]) -> None:
         UserError: the model or its data cannot be read.
     """
 
-    def report(text: str) -> None:
-        say(msg.Progress(f"{request.source.name}: {text}"))
+    def report(text: str, share: float | None = None, *, passing: bool = False) -> None:
+        say(msg.Progress(f"{request.source.name}: {text}", share, passing))
 
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        shop = open_workshop(request, Path(scratch), report)
+        shop = open_workshop(request, Path(scratch), report, Teller(say))
         if request.describe:
             say(describe(shop))
         for variant, fmt in request.variants:
             say(msg.Started(variant, fmt))
             answer = _make(shop, variant, fmt)
             say(msg.Made(answer) if isinstance(answer, Artifact) else msg.Missing(answer))
+
+
+class Teller:
+    """Passes on how a training goes."""
+
+    def __init__(self, say: Callable[[msg.Message], None]) -> None:
+        self._say = say
+
+    def began(self) -> None:
+        """See `bench.training.follow.Follower`."""
+        self._say(msg.TrainingBegan())
+
+    def epoch(self, seen: Epoch) -> None:
+        """See `bench.training.follow.Follower`."""
+        self._say(msg.EpochEnded(seen))
+
+    def ended(self, how: Ended) -> None:
+        """See `bench.training.follow.Follower`."""
+        self._say(
+            msg.TrainingEnded(
+                examples=how.examples,
+                epochs=how.epochs,
+                seconds=how.seconds,
+                resumed=how.resumed,
+                peak_rss=peak_rss(),
+            )
+        )
 
 
 def _make(shop: Workshop, variant: str, fmt: Format) -> Artifact | Unavailable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,13 +9,16 @@ from pathlib import Path
 from bench.export.errors import CannotMake
 from bench.export.messages import Request
 from bench.export.origin import Array, Feed, Origin, feeds, generated
-from bench.zoo import datasets, userdata
-from bench.zoo.card import ModelCard, Pruning, load_card
-from bench.zoo.datasets.base import Split
-from bench.zoo.find import ModelSource
+from bench.record.artifact import Cleaned
+from bench.training.follow import Follower
+from bench.training.report import Report
+from bench.zoo import userdata
+from bench.zoo.card import ModelCard, Pruning
+from bench.zoo.datasets.base import Baseline, Corruptor, Dataset, Split
+from bench.zoo.find import ModelSource, source_card
 
 GENERATED_EXAMPLES = 64
-TRAINED_FOLDER = "trained"
+KEPT_FOLDER = "trained"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Material:
     calibration: tuple[Array, ...] | None
     train: Split | None
     generated: bool = False
+    corrupt: Corruptor | None = None
+    baseline: Baseline | None = None
+    cleaning: tuple[Cleaned, ...] = ()
 
 
 @dataclass
@@ -42,7 +47,7 @@ class Workshop:
     folder: Path
     scratch: Path
     seed: int
-    report: Callable[[str], None]
+    report: Report
     _float: dict[bool, tuple[Path, list[str]]] = field(default_factory=dict)
 
     def calibration(self) -> list[Feed]:
@@ -61,28 +66,21 @@ class Workshop:
         return path, list(notes)
 
 
-def open_workshop(request: Request, scratch: Path, report: Callable[[str], None]) -> Workshop:
+def open_workshop(request: Request, scratch: Path, report: Report, follower: Follower) -> Workshop:
     """Read the model and its data; a zoo model is trained where the cache has no trained one.
 
     Raises:
         UserError: the model or the data cannot be used.
     """
     source, folder = request.source, Path(request.folder)
-    kept = folder / TRAINED_FOLDER
     card: ModelCard | None = None
     origin: Origin
     if source.kind == "zoo":
-        from bench.export.keras_origin import KerasOrigin, Tuning, zoo_model, zoo_vary
+        from bench.export.zoo_origin import open_zoo
 
-        card = load_card(Path(source.path))
-        data = datasets.load(card.dataset, request.seed)
-        again = partial(zoo_model, Path(source.path), card, data, kept, report)
-        model = again()
-        vary = zoo_vary(Path(source.path))
-        tuning = Tuning(card.pruning, again, lambda: None, vary, card.task, kept, request.seed, report)
-        origin = KerasOrigin(model, data.train, tuning)
-        material = Material(data.name, data.evaluation.inputs, data.evaluation.labels, data.calibration, data.train)
-        return Workshop(source, card, origin, material, folder, scratch, request.seed, report)
+        card = source_card(source)
+        origin, data = open_zoo(request, card, report, follower)
+        return Workshop(source, card, origin, _of(data), folder, scratch, request.seed, report)
     report("reading the model")
     match source.kind:
         case "onnx":
@@ -100,7 +98,9 @@ def open_workshop(request: Request, scratch: Path, report: Callable[[str], None]
 
             path = Path(source.path)
             again = partial(load_user_model, path)
-            tuning = Tuning(Pruning(), again, partial(compiled_loss, path), None, None, kept, request.seed, report)
+            tuning = Tuning(
+                Pruning(), again, partial(compiled_loss, path), None, None, folder / KEPT_FOLDER, request.seed, report
+            )
             user = KerasOrigin(again(), None, tuning)
             material = _material(request, user)
             user.train = material.train
@@ -111,6 +111,19 @@ def open_workshop(request: Request, scratch: Path, report: Callable[[str], None]
             origin = SavedModelOrigin(Path(source.path))
             material = _material(request, origin)
     return Workshop(source, card, origin, material, folder, scratch, request.seed, report)
+
+
+def _of(data: Dataset) -> Material:
+    return Material(
+        data.name,
+        data.evaluation.inputs,
+        data.evaluation.labels,
+        data.calibration,
+        data.train,
+        corrupt=data.corrupt,
+        baseline=data.baseline,
+        cleaning=data.cleaning,
+    )
 
 
 def _material(request: Request, origin: Origin) -> Material:

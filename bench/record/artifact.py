@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.record.measurement import Measurement
+
 Format = Literal["onnx", "tflite"]
 BUNDLE_SCHEMA = 1
 
@@ -67,13 +69,36 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the cleaning of a data set did: to how many examples, and why."""
+
+    what: str
+    count: int
+    why: str
+
+
+class Corrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluation inputs made worse on purpose.
+
+    `inputs` is a file like that of `DataInfo.inputs`. Axis 0 holds the cells one after the other, and within
+    a cell the examples at the positions `examples` of the evaluation data. A cell is a corruption by name and
+    its severity, 1 (slight) to 5 (severe).
+    """
+
+    inputs: str
+    cells: tuple[tuple[str, int], ...]
+    examples: tuple[int, ...]
+    seed: int
+
+
 class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The evaluation data of a bundle.
 
     `name` stands in every table. `inputs` (npz, one array a model input, keys "0", "1", …, axis 0 the
     examples), `labels` (npy) and `reference` (npz: the outputs of the source model for those inputs,
     keys "0", "1", …) are files relative to the bundle; None where there is none. `generated` says that
-    the inputs are random, so that no quality can be measured with them.
+    the inputs are random, so that no quality can be measured with them. `corrupted` is None where no
+    corruption is defined for this kind of data.
     """
 
     name: str
@@ -82,10 +107,49 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     labels: str | None = None
     reference: str | None = None
     generated: bool = False
+    corrupted: Corrupted | None = None
+    cleaning: tuple[Cleaned, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is named here."""
+        named = (self.inputs, self.labels, self.reference, self.corrupted.inputs if self.corrupted else None)
+        return tuple(path for path in named if path is not None)
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass over the training data, `seconds` long.
+
+    `held_out` is the task metric on the evaluation data, which chose nothing and whose time is not counted.
+    """
+
+    number: int
+    loss: float
+    seconds: float
+    held_out: float | None = None
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What it cost to train the model, and how it went.
+
+    `costs` are keyed `training_time` (s), `training_energy` (J) and `training_peak_rss` (B). `machine` says
+    on what.
+    """
+
+    examples: int
+    epochs: tuple[Epoch, ...]
+    costs: dict[str, Measurement]
+    machine: str
+    notes: tuple[str, ...] = ()
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the bundle's model is. `metric` is a name of `bench.quality.METRICS`, or None."""
+    """What the bundle's model is. `metric` is a name of `bench.quality.METRICS`, or None.
+
+    `quality_floor` is what the metric of the model as trained must reach, `floor_about` where that number
+    comes from; `agreement_floor` the share of examples that a quantised variant must decide as the source
+    does. `training` is None for a model that was not trained here.
+    """
 
     name: str
     source: str
@@ -93,8 +157,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     task: str | None = None
     metric: str | None = None
     quality_floor: float | None = None
+    floor_about: str | None = None
+    agreement_floor: float | None = None
     licence: str | None = None
     source_quality: float | None = None
+    training: Training | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

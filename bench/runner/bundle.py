@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import UserError, unknown
@@ -13,6 +13,8 @@ from bench.export.errors import ExportError
 from bench.export.prepare import prepare
 from bench.export.variants import SOURCE, VARIANTS
 from bench.record.artifact import Bundle, Format
+from bench.runner.training import TrainingMeter
+from bench.training.report import Report
 from bench.zoo.find import find
 
 FORMATS: tuple[Format, ...] = ("onnx", "tflite")
@@ -27,7 +29,8 @@ def make_bundle(
     data: Path | None,
     model_folders: Sequence[Path],
     seed: int,
-    progress: Callable[[str], None],
+    progress: Report,
+    tensorboard: Path | None = None,
 ) -> Bundle:
     """Export `variants` (None: all there are) of `model` to `out`. Raises `UserError`."""
     source = find(model, list(model_folders))
@@ -44,7 +47,16 @@ def make_bundle(
         if fmt in formats and fmt in source.formats
     ]
     try:
-        folder = prepare(source, wanted, data=data, cache=cache_dir(), seed=seed, progress=progress)
+        folder = prepare(
+            source,
+            wanted,
+            data=data,
+            cache=cache_dir(),
+            seed=seed,
+            progress=progress,
+            meter=TrainingMeter(),
+            tensorboard=tensorboard,
+        )
     except ExportError as error:
         raise UserError(
             f"export: {error.reason}", where=source.about, remedy=error.tail or "try again, or leave out a variant"

@@ -20,6 +20,8 @@ from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
 from bench.metrics import quality
+from bench.metrics.floors import Floors
+from bench.metrics.robustness import NO_CORRUPTION, Outputs
 from bench.metrics.row import make_row
 from bench.record.case import Case
 from bench.record.codec import plain
@@ -35,8 +37,8 @@ from bench.sensors.sampler import Sampler
 from bench.sensors.table import DEFAULT
 from bench.store import journal, runs, tables
 from bench.store.manifest import Manifest, read_manifest, write_manifest
-from bench.worker.measure import measure
-from bench.worker.messages import Job
+from bench.worker.measure import CORRUPTED, measure
+from bench.worker.messages import Errand, Job
 
 Key = tuple[str, int]
 
@@ -49,8 +51,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
-def start(planned: Planned, results: Path, events: Events) -> RunResult:
+def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path | None = None) -> RunResult:
     """A new run. On Ctrl-C what is finished is kept and the manifest says `interrupted`.
+
+    `tensorboard` is a folder for the scalars of trainings.
 
     Raises:
         UserError: the folder cannot be written or a model cannot be used; nothing is left then.
@@ -59,7 +63,7 @@ def start(planned: Planned, results: Path, events: Events) -> RunResult:
     folder = runs.create(results, planned.suite.name)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         try:
-            subjects = make_subjects(planned, Path(scratch), events)
+            subjects = make_subjects(planned, Path(scratch), events, tensorboard)
             manifest = _manifest(folder.name, planned, subjects)
             write_manifest(folder, manifest)
         except BaseException:
@@ -68,7 +72,7 @@ def start(planned: Planned, results: Path, events: Events) -> RunResult:
         return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
 
 
-def resume(folder: Path, events: Events) -> RunResult:
+def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> RunResult:
     """Go on with a stopped run: what is finished stays as it is, the rest is measured.
 
     Raises:
@@ -80,7 +84,7 @@ def resume(folder: Path, events: Events) -> RunResult:
     _same_machine(manifest.environment, read_environment(), folder)
     planned = plan_again(manifest)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        subjects = make_subjects(planned, Path(scratch), events)
+        subjects = make_subjects(planned, Path(scratch), events, tensorboard)
         now = {name: subject.entry for name, subject in subjects.items()}
         for model in manifest.models:
             if model.name not in now or now[model.name].content != model.content:
@@ -167,14 +171,18 @@ class _Conductor:
         artifact = subject.artifact(case)
         if artifact is None or subject.bundle is None:
             return subject.missing(case, invocation)
+        data = subject.bundle.data
         evaluate = plan.evaluate and invocation == 0 and RUNTIMES[case.runtime].measures_model
         bundle = Path(subject.folder).resolve()
         job = Job(
             case=case,
             artifact=artifact,
             artifact_path=str(bundle / artifact.path),
-            inputs=str(bundle / subject.bundle.data.inputs),
+            inputs=str(bundle / data.inputs),
             outputs=str(self._outputs(case)) if evaluate else None,
+            corrupted=Errand(inputs=str(bundle / data.corrupted.inputs), outputs=str(self._corrupted(case)))
+            if evaluate and data.corrupted is not None
+            else None,
             plan=plan,
             cores=share_out(self.usable, _cores_used(case)).measuring,
         )
@@ -188,13 +196,22 @@ class _Conductor:
         outputs = self._outputs(case)
         if found.status != "ok" or subject.bundle is None or not outputs.exists():
             return found
-        judged = quality.evaluate(outputs, Path(subject.folder), subject.bundle, case.variant)
+        corrupted = self._corrupted(case)
+        judged = quality.evaluate(
+            outputs, _corrupted_outputs(found, corrupted), Path(subject.folder), subject.bundle, case.variant
+        )
         outputs.unlink()
+        corrupted.unlink(missing_ok=True)
         facts = found.facts | {"evaluation_warnings": list(judged.warnings)}
-        return msgspec.structs.replace(found, quality=judged.figures, facts=facts)
+        return msgspec.structs.replace(
+            found, quality=judged.figures, under_corruption=judged.under_corruption, facts=facts
+        )
 
     def _outputs(self, case: Case) -> Path:
         return self.scratch / f"{case.id}.npz"
+
+    def _corrupted(self, case: Case) -> Path:
+        return self.scratch / f"{case.id}-corrupted.npz"
 
     def _row(self, case: Case) -> Row:
         plan, subject = self.manifest.plan, self.subjects[case.model]
@@ -204,8 +221,22 @@ class _Conductor:
             artifact=subject.artifact(case),
             dataset=subject.entry.dataset,
             plan=plan,
-            quality_floor=subject.entry.quality_floor,
+            floors=Floors(
+                metric=subject.entry.metric,
+                quality=subject.entry.quality_floor,
+                agreement=subject.entry.agreement_floor,
+                about=subject.entry.floor_about,
+                missed=self.manifest.suite.get("floors", "warn"),
+            ),
         )
+
+
+def _corrupted_outputs(found: Observation, path: Path) -> Outputs:
+    """The outputs on corrupted inputs where the worker finished them, else why there are none."""
+    told = found.facts.get(CORRUPTED)
+    if told is None:
+        return Outputs(reason=NO_CORRUPTION)
+    return Outputs(reason=f"on corrupted inputs: {told['failed']}") if "failed" in told else Outputs(path=path)
 
 
 def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> list[tuple[Case, int]]:

@@ -11,8 +11,11 @@ from bench.record.row import Row
 class Events(Protocol):
     """Progress of a run. Every method returns at once; none may raise."""
 
-    def stage(self, text: str) -> None:
-        """Something other than measuring goes on: training, converting."""
+    def stage(self, text: str, share: float | None = None, *, passing: bool = False) -> None:
+        """Something other than measuring goes on: training, converting.
+
+        `share` (0..1) is how much of it is done; a `passing` text is for a live view only.
+        """
 
     def begin(self, total: int, done: int) -> None:
         """Measuring starts: `total` invocations, of which `done` were found finished."""

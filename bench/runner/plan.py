@@ -17,14 +17,17 @@ from bench.load.table import SCENARIOS, fault
 from bench.record.artifact import Artifact, Bundle, Format
 from bench.record.case import Case, Option
 from bench.record.codec import from_json
-from bench.record.observation import Failure, Observation, Plan
+from bench.record.observation import Failure, Observation, Plan, Status
 from bench.runner.events import Events
+from bench.runner.training import TrainingMeter
 from bench.runtimes.table import RUNTIMES, option_fault, targets, unavailable
 from bench.store.manifest import Manifest, ModelEntry
 from bench.suite.expand import expand, only
 from bench.suite.load import load_suite
 from bench.suite.schema import Matrix, Suite
-from bench.zoo.find import ModelSource, file_sha256, find
+from bench.zoo.files import DataMissing
+from bench.zoo.find import ModelSource, find
+from bench.zoo.hashing import file_sha256
 
 BUNDLE_FILE = "bundle.json"
 
@@ -51,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True):
     folder: str = ""
     bundle: Bundle | None = None
     failure: Failure | None = None
+    status: Status = "failed"
 
     def artifact(self, case: Case) -> Artifact | None:
         """The artifact that the case measures."""
@@ -63,7 +67,7 @@ class Subject(msgspec.Struct, frozen=True):
     def missing(self, case: Case, invocation: int) -> Observation:
         """What is on record for a case that has no artifact."""
         if self.bundle is None:
-            return Observation(case=case, invocation=invocation, status="failed", failure=self.failure)
+            return Observation(case=case, invocation=invocation, status=self.status, failure=self.failure)
         formats = RUNTIMES[case.runtime].formats
         fits = (u.reason for u in self.bundle.unavailable if u.variant == case.variant and u.format in formats)
         reason = next(fits, f"the bundle holds no {case.variant} for {case.runtime}")
@@ -130,6 +134,8 @@ def plan_run(request: Request) -> Planned:
     named = [msgspec.structs.replace(case, model=sources[case.model].name) if sources else case for case in cases]
     if not named:
         raise UserError("the suite has no case for these models", where=suite.name, remedy="; ".join(notes) or None)
+    labels = {asked: source.name for asked, source in sources.items() if source.kind == "zoo"}
+    suite, request = _settled_names(suite, request, labels)
     return Planned(
         request=request,
         suite=suite,
@@ -150,6 +156,19 @@ def _anchored(suite: Suite, folder: Path) -> Suite:
 
     matrix = [m.model_copy(update={"models": [anchored(name) for name in m.models]}) for m in suite.matrix]
     return suite.model_copy(update={"matrix": matrix})
+
+
+def _settled_names(suite: Suite, request: Request, labels: dict[str, str]) -> tuple[Suite, Request]:
+    """Suite and request with every zoo model in the setting that was chosen, so that a resumed run has the same."""
+
+    def settled(names: Sequence[str]) -> list[str]:
+        return [labels.get(name, name) for name in names]
+
+    matrix = [m.model_copy(update={"models": settled(m.models)}) for m in suite.matrix]
+    return (
+        suite.model_copy(update={"matrix": matrix}),
+        msgspec.structs.replace(request, models=tuple(settled(request.models))),
+    )
 
 
 def plan_again(manifest: Manifest) -> Planned:
@@ -194,8 +213,17 @@ def _relevant(scenario: str, target: str, options: dict[str, Option]) -> dict[st
     }
 
 
-def make_subjects(planned: Planned, scratch: Path, events: Events) -> dict[str, Subject]:
-    """Export what is missing; the bundle of each model by name. Raises `UserError`."""
+def make_subjects(
+    planned: Planned, scratch: Path, events: Events, tensorboard: Path | None = None
+) -> dict[str, Subject]:
+    """Export what is missing; the bundle of each model by name.
+
+    A model whose data are not to be had costs only its own cases, unless it is alone. `tensorboard` is a
+    folder for the scalars of trainings, one folder a model.
+
+    Raises:
+        UserError: a model or its data cannot be used.
+    """
     if planned.bundle is not None:
         folder, bundle = open_bundle(Path(planned.bundle), scratch)
         content = file_sha256(folder / BUNDLE_FILE)
@@ -213,13 +241,18 @@ def make_subjects(planned: Planned, scratch: Path, events: Events) -> dict[str, 
                 cache=cache_dir(),
                 seed=planned.suite.seed,
                 progress=events.stage,
+                meter=TrainingMeter(),
+                tensorboard=tensorboard / name if tensorboard else None,
             )
+        except DataMissing as error:
+            if len(planned.sources) == 1:
+                raise
+            failure = Failure(reason=" ".join(str(error).split()), phase="export")
+            subjects[name] = Subject(_nothing(source), failure=failure, status="unavailable")
+            continue
         except ExportError as error:
-            entry = ModelEntry(
-                given=source.about, name=name, source_sha256=source.sha256, content=source.sha256, dataset="none"
-            )
             failure = Failure(reason=f"export: {error.reason}", phase="export", tail=error.tail)
-            subjects[name] = Subject(entry, failure=failure)
+            subjects[name] = Subject(_nothing(source), failure=failure)
             continue
         bundle = from_json((folder / BUNDLE_FILE).read_bytes(), Bundle)
         # The cache's own key: it covers the model, its data, the seed and the tools.
@@ -239,6 +272,13 @@ def settle(cases: Sequence[Case], subjects: dict[str, Subject]) -> tuple[Case, .
     return tuple(settled.values())
 
 
+def _nothing(source: ModelSource) -> ModelEntry:
+    """The entry of a model that came to nothing."""
+    return ModelEntry(
+        given=source.about, name=source.name, source_sha256=source.sha256, content=source.sha256, dataset="none"
+    )
+
+
 def _subject(given: str, folder: Path, bundle: Bundle, content: str) -> Subject:
     entry = ModelEntry(
         given=given,
@@ -248,6 +288,9 @@ def _subject(given: str, folder: Path, bundle: Bundle, content: str) -> Subject:
         dataset=bundle.data.name,
         metric=bundle.model.metric,
         quality_floor=bundle.model.quality_floor,
+        floor_about=bundle.model.floor_about,
+        agreement_floor=bundle.model.agreement_floor,
+        training=bundle.model.training,
     )
     return Subject(entry, str(folder), bundle)
 

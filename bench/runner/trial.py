@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.files import write_whole
 from bench.record.artifact import Artifact, TensorSpec
-from bench.zoo.find import file_sha256
+from bench.zoo.hashing import file_sha256
 
 _WIDTH = 512
 _LAYERS = 6

@@ -62,7 +62,14 @@ def export(export_cache: Path) -> Callable[..., Exported]:
     def run(model: Path | str, variants: list[tuple[str, str]] = ALL, data: Path | None = None) -> Exported:
         told: list[str] = []
         source = find(str(model))
-        folder = prepare(source, variants, data=data, cache=export_cache, progress=told.append, timeout_s=400)
+        folder = prepare(
+            source,
+            variants,
+            data=data,
+            cache=export_cache,
+            progress=lambda text, *_, **__: told.append(text),
+            timeout_s=400,
+        )
         return Exported(source, export_cache, folder, read_index(folder), told)
 
     return run
@@ -71,7 +78,7 @@ def export(export_cache: Path) -> Callable[..., Exported]:
 @pytest.fixture(scope="session")
 def mnist(export: Callable[..., Exported]) -> Exported:
     """The zoo's mnist_cnn in every variant and format."""
-    return export("mnist_cnn")
+    return export("mnist_cnn@digits")
 
 
 @pytest.fixture(scope="session")

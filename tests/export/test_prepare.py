@@ -17,10 +17,11 @@ from bench.export.bundle import read_index
 from bench.export.cache import bundle_key, cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
-from bench.zoo.find import file_sha256, find
+from bench.zoo.find import find
+from bench.zoo.hashing import file_sha256
 
 
-def _silent(text: str) -> None:
+def _silent(text: str, share: float | None = None, *, passing: bool = False) -> None:
     pass
 
 
@@ -112,7 +113,7 @@ def test_seed_data_and_content_have_folders_of_their_own(tiny, tmp_path):
 def test_the_key_needs_nothing_heavy():
     code = (
         "import sys, time; t = time.perf_counter(); from bench.zoo.find import find; "
-        "from bench.export.cache import bundle_key; bundle_key(find('mnist_cnn'), None, 0); "
+        "from bench.export.cache import bundle_key; bundle_key(find('mnist_cnn@digits'), None, 0); "
         "heavy = {'tensorflow', 'keras', 'sklearn', 'onnxruntime', 'numpy.linalg'} & set(sys.modules); "
         "print(sorted(heavy - {'numpy.linalg'}), time.perf_counter() - t)"
     )
@@ -236,7 +237,7 @@ def test_an_unknown_variant_names_the_nearest(tiny, tmp_path):
 
 def test_a_zoo_model_takes_no_data(tmp_path):
     with pytest.raises(UserError, match="its own data"):
-        prepare(find("mnist_cnn"), FP32, data=tmp_path / "d.npz", cache=tmp_path / "c", progress=_silent)
+        prepare(find("mnist_cnn@digits"), FP32, data=tmp_path / "d.npz", cache=tmp_path / "c", progress=_silent)
 
 
 def test_a_cache_that_cannot_be_written_is_said_so(tiny, tmp_path):

@@ -1,0 +1,50 @@
+"""The address of trained weights in the cache: same model, data, seed and code of training, same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.zoo.card import ModelCard
+from bench.zoo.ingredients import contents
+from bench.zoo.versions import installed
+
+_DECIDES = {"name", "task", "dataset", "weights", "options", "training", "augmentation"}
+"""Of the card; floors and titles train nothing."""
+_TOOLS = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn")
+_CODE = ("training", "zoo/datasets", "zoo/augment", "zoo/audio.py", "zoo/clean.py")
+
+
+def training_key(folder: Path, card: ModelCard, seed: int) -> str:
+    """24 hexadecimal digits for the weights of the model in `folder`. Imports nothing heavy.
+
+    Raises:
+        UserError: a file of the data is missing.
+    """
+    content: dict[str, Any] = {
+        "card": card.model_dump(mode="json", include=_DECIDES),
+        "model": {file.name: _sha256(file) for file in sorted(folder.rglob("*.py"))},
+        "data": contents(folder, card),
+        "seed": seed,
+        "tools": installed(_TOOLS),
+        "code": _code(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@cache
+def _code() -> str:
+    package = Path(__file__).resolve().parent.parent
+    files = [file for place in _CODE for file in _files(package / place)]
+    return hashlib.sha256("".join(f"{file.name}{_sha256(file)}" for file in files).encode()).hexdigest()
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place][: place.is_file()]
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
