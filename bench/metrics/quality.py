@@ -1,7 +1,8 @@
-"""Task quality and parity from the outputs that the worker wrote."""
+"""Task quality, calibration and parity from the outputs that the worker wrote."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,61 +10,89 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import UserError
-from bench.quality import METRICS, Parity, bound_for, parity
+from bench.metrics import robustness
+from bench.metrics.robustness import Outputs
+from bench.quality import METRICS, Parity, QualityMetric, bound_for, calibration_error, parity
+from bench.quality.metric import Scored
 from bench.record.artifact import Bundle
 from bench.record.measurement import Measurement
+from bench.record.observation import Robustness
 
 NO_DATA = "no evaluation data"
+NO_METRIC = "the model states no metric"
 _PRECISION = {"fp32": "fp32", "fp16": "fp16", "int8": "int8", "int8-dynamic": "int8"}
 """A pruned model is another function on purpose, and a given file of unknown precision has no bound."""
+_TASK = ("accuracy", *robustness.FIGURES, "calibration_error")
 _PARITY = ("parity_max_abs", "parity_cosine", "parity_agreement")
+
+Array = npt.NDArray[np.generic]
+Figures = dict[str, Measurement]
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """Figures by metric name, and what a reader of them has to know."""
+    """Figures by metric name, the curves behind them, and what a reader of them has to know."""
 
-    figures: dict[str, Measurement]
+    figures: Figures
+    under_corruption: Robustness | None = None
     warnings: tuple[str, ...] = ()
 
 
-def evaluate(outputs: Path, folder: Path, bundle: Bundle, variant: str) -> Evaluation:
-    """Figures of one variant from its `outputs` (npz) on the bundle's data.
+def evaluate(outputs: Path, corrupted: Outputs, folder: Path, bundle: Bundle, variant: str) -> Evaluation:
+    """Figures of one variant from its `outputs` (npz) on the bundle's data, and from those on corrupted inputs.
 
     `accuracy` holds the model's own metric, whatever its name. Parity compares with the stored outputs of
     the source model on the same inputs, and warns where they differ by more than the precision explains.
     """
-    arrays = _arrays(outputs)
-    figures = {"accuracy": _task(arrays, folder, bundle)}
+    arrays = robustness.read_arrays(outputs)
+    figures, curves = _task(arrays[0], corrupted, folder, bundle)
     if bundle.data.reference is None:
-        return Evaluation(figures | _absent("no outputs of the source model"))
+        return Evaluation(figures | _absent(_PARITY, "no outputs of the source model"), curves)
     try:
-        found = parity(arrays, _arrays(folder / bundle.data.reference))
+        found = parity(arrays, robustness.read_arrays(folder / bundle.data.reference))
     except ValueError as error:
-        return Evaluation(figures | _absent(f"outputs cannot be compared: {error}"))
-    return Evaluation(figures | _parity(found), _beyond(found, variant))
+        return Evaluation(figures | _absent(_PARITY, f"outputs cannot be compared: {error}"), curves)
+    return Evaluation(figures | _parity(found), curves, _beyond(found, variant))
 
 
-def missing(reason: str) -> dict[str, Measurement]:
+def missing(reason: str) -> Figures:
     """The same figures where they could not be made."""
-    return {"accuracy": Measurement.unavailable("1", reason)} | _absent(reason)
+    return _absent((*_TASK, *_PARITY), reason)
 
 
-def _task(outputs: list[npt.NDArray[np.generic]], folder: Path, bundle: Bundle) -> Measurement:
-    metric = bundle.model.metric
+def _task(clean: Array, corrupted: Outputs, folder: Path, bundle: Bundle) -> tuple[Figures, Robustness | None]:
+    """What needs labels and the model's own metric."""
     if bundle.data.labels is None:
-        return Measurement.unavailable("1", NO_DATA)
-    if metric is None:
-        return Measurement.unavailable("1", "the model states no metric")
+        return _absent(_TASK, NO_DATA), None
+    if bundle.model.metric is None:
+        return _absent(_TASK, NO_METRIC), None
+    metric = METRICS[bundle.model.metric]
     labels = np.load(folder / bundle.data.labels, allow_pickle=False)
+    figures = {
+        "accuracy": _score(lambda: metric.scored(clean, labels)),
+        "calibration_error": _calibration(metric, clean, labels),
+    }
+    of_corrupted, curves = robustness.figures(metric, clean, labels, corrupted, bundle.data.corrupted)
+    return figures | of_corrupted, curves
+
+
+def _calibration(metric: QualityMetric, outputs: Array, labels: Array) -> Measurement:
+    if metric.judges != "classes":
+        return Measurement.unavailable("1", f"{metric.title} does not judge classes, which confidence is about")
+    return _score(lambda: calibration_error(outputs, labels))
+
+
+def _score(scored: Callable[[], Scored | Measurement]) -> Measurement:
+    """The figure, or the reason why these outputs and labels have none."""
     try:
-        return METRICS[metric](outputs[0], labels)
+        found = scored()
     except UserError as error:
         return Measurement.unavailable("1", str(error).replace("\n", ";"))
+    return found if isinstance(found, Measurement) else found.measurement()
 
 
-def _parity(found: Parity) -> dict[str, Measurement]:
+def _parity(found: Parity) -> Figures:
     if found.unmatched:
-        return _absent(f"{found.nan} NaN and {found.inf} infinite output values", found.examples)
+        return _absent(_PARITY, f"{found.nan} NaN and {found.inf} infinite output values", found.examples)
     values = (found.max_abs, found.cosine, found.argmax_agreement)
     return {
         name: Measurement.unavailable("1", "an output of one unit has no argmax")
@@ -85,10 +114,5 @@ def _beyond(found: Parity, variant: str) -> tuple[str, ...]:
     )
 
 
-def _absent(reason: str, n: int = 0) -> dict[str, Measurement]:
-    return {name: Measurement.unavailable("1", reason, n) for name in _PARITY}
-
-
-def _arrays(path: Path) -> list[npt.NDArray[np.generic]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return [archive[str(position)] for position in range(len(archive.files))]
+def _absent(names: Sequence[str], reason: str, n: int = 0) -> Figures:
+    return {name: Measurement.unavailable("1", reason, n) for name in names}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.metrics import capacity, conditions, energy, latency, memory, quality, start
+from bench.metrics.floors import Floors, judge
 from bench.record.artifact import Artifact
 from bench.record.case import Case
 from bench.record.codec import plain
@@ -23,9 +24,12 @@ def make_row(
     artifact: Artifact | None,
     dataset: str,
     plan: Plan,
-    quality_floor: float | None = None,
+    floors: Floors,
 ) -> Row:
-    """The row of a case from all its invocations; a failed one makes the row failed, with its reason."""
+    """The row of a case from all its invocations; a failed one makes the row failed, with its reason.
+
+    So does a floor that has to be reached and is not, but then the figures stay.
+    """
     bad = next((seen for seen in observations if seen.status != "ok"), None)
     size = _size(artifact)
     if bad is not None:
@@ -50,15 +54,18 @@ def make_row(
         | _quality(observations)
         | {"size": size}
     )
+    missed, below = judge(floors, case.variant, figures)
     return Row(
         case=case,
-        status="ok",
+        status="ok" if missed is None else "failed",
         dataset=dataset,
         metrics={name: figures[name] for name in METRICS},
         artifact=artifact,
         placement=observations[0].placement,
-        warnings=tuple(dict.fromkeys(_warnings(observations, figures, plan, quality_floor))),
+        failure=missed,
+        warnings=tuple(dict.fromkeys(_warnings(observations, figures, plan) + below)),
         validity=_validity(observations),
+        under_corruption=next((seen.under_corruption for seen in observations if seen.under_corruption), None),
         invocations=len(observations),
         facts=observations[0].facts | _facts(observations),
     )
@@ -118,7 +125,6 @@ def _warnings(
     observations: Sequence[Observation],
     figures: dict[str, Measurement],
     plan: Plan,
-    quality_floor: float | None,
 ) -> list[str]:
     """What a reader of the figures has to know."""
     told = _precision(figures["p50_latency"], observations, plan)
@@ -140,7 +146,4 @@ def _warnings(
     if placement is not None and len(placement.nodes) > 1:
         split = ", ".join(f"{count} on {name}" for name, count in placement.nodes.items())
         told.append(f"the graph is split: {split}")
-    accuracy = figures["accuracy"].value
-    if quality_floor is not None and accuracy is not None and accuracy < quality_floor:
-        told.append(f"below the model's quality floor: {accuracy:.4f} < {quality_floor:g}")
     return told

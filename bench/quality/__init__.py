@@ -1,7 +1,19 @@
 """How good the answers are: pure functions from model outputs and labels to measurements. NumPy only."""
 
+from bench.quality.calibration import calibration_error
 from bench.quality.metric import QualityMetric
 from bench.quality.parity import Parity, ParityBound, bound_for, parity
+from bench.quality.robustness import Worsened, worsened
 from bench.quality.table import METRICS
 
-__all__ = ["METRICS", "Parity", "ParityBound", "QualityMetric", "bound_for", "parity"]
+__all__ = [
+    "METRICS",
+    "Parity",
+    "ParityBound",
+    "QualityMetric",
+    "Worsened",
+    "bound_for",
+    "calibration_error",
+    "parity",
+    "worsened",
+]

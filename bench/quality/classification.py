@@ -5,37 +5,35 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality.metric import CONFIDENCE, HOW, Array, misfit, not_finite
+from bench.quality.metric import Array, Scored, class_numbers, mean_over_examples, misfit, not_finite
 from bench.record.measurement import Measurement
 from bench.stats.checks import Floats, Ints
-from bench.stats.proportion import wilson
-from bench.stats.resample import Statistic, weighted_bootstrap
+from bench.stats.resample import Statistic
 
 _NO_CLASS = -1  # the decision of an output that is not finite: always wrong
 _THRESHOLD = 0.5
 
 
-def accuracy(outputs: Floats, labels: Array) -> Measurement:
+def accuracy(outputs: Floats, labels: Array) -> Scored:
     """The share of right decisions: argmax over the last axis, or output > 0.5 for a single unit.
 
     `outputs` (N, C) or (N, 1) or (N,) with `labels` (N,) of class numbers, (N, 1), or one-hot (N, C).
-    One decision an example: Wilson interval. More (N, T, C): bootstrap over examples, since the decisions
-    within one are not independent. An output that is not finite counts as wrong.
+    More than one decision an example (N, T, C): its share of right ones counts, since the decisions within
+    one are not independent. An output that is not finite counts as wrong.
     """
-    decided, true = _decisions("accuracy", outputs, labels)
+    decided, true = decisions("accuracy", outputs, labels)
     right = (decided == true).reshape(decided.shape[0], -1)
-    if right.shape[1] == 1:
-        return wilson(int(right.sum()), right.shape[0], CONFIDENCE).measurement("1", HOW)
-    share = right.mean(axis=1)
-    return weighted_bootstrap(share.size, lambda w: w @ share / share.size, confidence=CONFIDENCE).measurement("1", HOW)
+    scored = mean_over_examples(right.mean(axis=1))
+    # Examples of several decisions that happen to be all right or all wrong are still no single decisions.
+    return scored if right.shape[1] == 1 else Scored(scored.n, scored.statistic)
 
 
-def macro_f1(outputs: Floats, labels: Array) -> Measurement:
-    """The unweighted mean over classes of F1 = 2 TP / (2 TP + FP + FN), bootstrap over examples.
+def macro_f1(outputs: Floats, labels: Array) -> Scored:
+    """The unweighted mean over classes of F1 = 2 TP / (2 TP + FP + FN).
 
     Shapes as `accuracy`. Classes are those that occur among labels or decisions, as in scikit-learn.
     """
-    decided, true = _decisions("macro_f1", outputs, labels)
+    decided, true = decisions("macro_f1", outputs, labels)
     n = decided.shape[0]
     decided, true = decided.reshape(n, -1), true.reshape(n, -1)
     classes = np.union1d(decided, true)
@@ -49,18 +47,21 @@ def macro_f1(outputs: Floats, labels: Array) -> Measurement:
         )
     )
 
+    # Side by side: one product instead of three.
+    counts = np.concatenate([2 * hits, claims + truths], axis=1)
+
     def statistic(w: Floats) -> Floats:
-        asked = w @ claims + w @ truths
+        twice, asked = np.split(w @ counts, 2, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            f1 = np.where(asked > 0, 2 * (w @ hits) / asked, np.nan)  # absent from the resample: no F1
+            f1 = np.where(asked > 0, twice / asked, np.nan)  # absent from the resample: no F1
         found: Floats = np.nanmean(f1, axis=1)
         return found
 
-    return weighted_bootstrap(n, statistic, confidence=CONFIDENCE).measurement("1", HOW)
+    return Scored(n, statistic)
 
 
-def auc(outputs: Floats, labels: Array) -> Measurement:
-    """The chance that a positive example scores above a negative one, ties one half; bootstrap over examples.
+def auc(outputs: Floats, labels: Array) -> Scored | Measurement:
+    """The chance that a positive example scores above a negative one, ties one half.
 
     The Mann-Whitney form of the area under the ROC curve (Hanley & McNeil 1982). `outputs` (N,) or (N, 1)
     are scores of the positive class with `labels` of 0 and 1. (N, C): the mean over the classes that
@@ -72,16 +73,14 @@ def auc(outputs: Floats, labels: Array) -> Measurement:
     if bad := not_finite("1", scores):
         return bad
     n, units = scores.shape
-    true = _class_numbers("auc", scores, labels)
+    true = class_numbers("auc", scores, labels)
     if true.shape != (n,):
         raise misfit("auc", outputs, labels, "one label an example")
     columns = range(units) if units > 2 else (units - 1,)
     parts = [_auc_of_weights(scores[:, c], true == (c if units > 1 else 1)) for c in columns if _both(true, c, units)]
     if not parts:
         return Measurement.unavailable("1", "the labels hold one class only", n)
-    return weighted_bootstrap(n, lambda w: np.mean([p(w) for p in parts], axis=0), confidence=CONFIDENCE).measurement(
-        "1", HOW
-    )
+    return Scored(n, lambda w: np.mean([part(w) for part in parts], axis=0))
 
 
 def _both(true: Ints, column: int, units: int) -> bool:
@@ -108,7 +107,7 @@ def _auc_of_weights(scores: Floats, positive: npt.NDArray[np.bool_]) -> Statisti
     return statistic
 
 
-def _decisions(metric: str, outputs: Floats, labels: Array) -> tuple[Ints, Ints]:
+def decisions(metric: str, outputs: Floats, labels: Array) -> tuple[Ints, Ints]:
     """Decided and true classes, of one shape (N, ...)."""
     units = outputs.shape[-1] if outputs.ndim > 1 else 1
     if units == 1:
@@ -117,21 +116,7 @@ def _decisions(metric: str, outputs: Floats, labels: Array) -> tuple[Ints, Ints]
     else:
         sound = np.isfinite(outputs).all(axis=-1)
         decided = np.where(sound, np.argmax(outputs, axis=-1), _NO_CLASS).astype(np.int64)
-    true = _class_numbers(metric, outputs, labels)
+    true = class_numbers(metric, outputs, labels)
     if true.shape != decided.shape:
         raise misfit(metric, outputs, labels, "labels (N,) of class numbers, or one-hot like the outputs")
     return decided, true
-
-
-def _class_numbers(metric: str, outputs: Floats, labels: Array) -> Ints:
-    """Labels as class numbers: one-hot rows become the place of their 1, a trailing axis of 1 goes."""
-    if labels.dtype.kind not in "biuf":
-        raise misfit(metric, outputs, labels, f"labels that are numbers, not {labels.dtype}")
-    if outputs.ndim > 1 and labels.shape == outputs.shape and outputs.shape[-1] > 1:
-        return np.asarray(np.argmax(labels, axis=-1), dtype=np.int64)
-    if labels.ndim > 1 and labels.shape[-1] == 1:
-        labels = labels[..., 0]
-    whole: Ints = labels.astype(np.int64)
-    if not np.array_equal(whole, labels):
-        raise misfit(metric, outputs, labels, "labels that are whole class numbers")
-    return whole

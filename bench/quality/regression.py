@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.quality.metric import CONFIDENCE, HOW, Array, misfit, not_finite
+from bench.quality.metric import Array, Scored, misfit, not_finite
 from bench.record.measurement import Measurement
 from bench.stats.checks import Floats
-from bench.stats.resample import weighted_bootstrap
 
 
-def mae(outputs: Floats, labels: Array) -> Measurement:
-    """Mean of |output - label| over all values, in the labels' unit; bootstrap over examples."""
+def mae(outputs: Floats, labels: Array) -> Scored | Measurement:
+    """Mean of |output - label| over all values, in the labels' unit."""
     pair = _paired("mae", outputs, labels)
     if isinstance(pair, Measurement):
         return pair
     error = np.abs(pair[0] - pair[1]).mean(axis=1)
-    return weighted_bootstrap(error.size, lambda w: w @ error / error.size, confidence=CONFIDENCE).measurement("1", HOW)
+    return Scored(error.size, lambda w: w @ error / error.size)
 
 
-def rmse(outputs: Floats, labels: Array) -> Measurement:
-    """Root of the mean of (output - label)² over all values, in the labels' unit; bootstrap over examples."""
+def rmse(outputs: Floats, labels: Array) -> Scored | Measurement:
+    """Root of the mean of (output - label)² over all values, in the labels' unit."""
     pair = _paired("rmse", outputs, labels)
     if isinstance(pair, Measurement):
         return pair
     square = ((pair[0] - pair[1]) ** 2).mean(axis=1)
-    return weighted_bootstrap(
-        square.size, lambda w: np.sqrt(w @ square / square.size), confidence=CONFIDENCE
-    ).measurement("1", HOW)
+    return Scored(square.size, lambda w: np.sqrt(w @ square / square.size))
 
 
-def r2(outputs: Floats, labels: Array) -> Measurement:
-    """1 - residual over total sum of squares, the mean over columns (N, D); bootstrap over examples.
+def r2(outputs: Floats, labels: Array) -> Scored | Measurement:
+    """1 - residual over total sum of squares, the mean over columns (N, D).
 
     Columns whose labels are all the same have no R² and are left out, of a resample too.
     """
@@ -57,7 +54,7 @@ def r2(outputs: Floats, labels: Array) -> Measurement:
         found[some] = np.nanmean(each[some], axis=1)
         return found
 
-    return weighted_bootstrap(n, statistic, confidence=CONFIDENCE).measurement("1", HOW)
+    return Scored(n, statistic)
 
 
 def _paired(metric: str, outputs: Floats, labels: Array) -> tuple[Floats, Floats] | Measurement:

@@ -23,6 +23,11 @@ METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
         Metric("accuracy", "accuracy", "1", "higher", "task metric on the held-out data"),
+        Metric("robustness", "robust", "1", "higher", "share of the task metric left under corruption, the mean"),
+        Metric("robustness_worst", "worst", "1", "higher", "share of the task metric left under the worst corruption"),
+        Metric(
+            "calibration_error", "ECE", "1", "lower", "gap between confidence and share of right decisions, in 15 bins"
+        ),
         Metric("parity_max_abs", "max |Δ|", "1", "lower", "largest absolute difference to the source model"),
         Metric("parity_cosine", "cosine", "1", "higher", "smallest per-example cosine similarity to the source model"),
         Metric("parity_agreement", "agree", "1", "higher", "share of examples decided as the source model decides"),

@@ -191,12 +191,48 @@ class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
         return self.process_start_ns + self.import_ns + self.load_ns + self.first_ns
 
 
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """The task metric under one corruption at one severity.
+
+    `ratio` is the share of the clean value that is left, 1 where nothing is lost; `low` and `high` bound it at
+    95 %, over examples and paired with the clean ones.
+    """
+
+    corruption: str
+    severity: int
+    value: float
+    ratio: float
+    low: float
+    high: float
+
+
+class Robustness(msgspec.Struct, frozen=True, kw_only=True):
+    """The task metric on corrupted inputs, and its value `clean` on the same `examples` without corruption.
+
+    `metric` is a name of `bench.quality.METRICS`, `seed` that of the corruptions.
+    """
+
+    metric: str
+    clean: float
+    cells: tuple[Cell, ...]
+    examples: int
+    seed: int
+
+    @property
+    def curves(self) -> dict[str, tuple[Cell, ...]]:
+        """The cells of each corruption, by rising severity."""
+        names = dict.fromkeys(cell.corruption for cell in self.cells)
+        ordered = sorted(self.cells, key=lambda cell: cell.severity)
+        return {name: tuple(cell for cell in ordered if cell.corruption == name) for name in names}
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """One process invocation of a case.
 
     `facts` hold what the worker read about itself (versions, threads, affinity, timing scope, input
     pool). `idle` is what was read at rest before and after,
-    or nothing. `quality` holds the figures of the evaluation by metric name.
+    or nothing. `quality` holds the figures of the evaluation by metric name, `under_corruption` the
+    curves behind some of them.
     """
 
     case: Case
@@ -215,4 +251,5 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity | None = None
     cold_start: ColdStart | None = None
     quality: dict[str, Measurement] = {}
+    under_corruption: Robustness | None = None
     facts: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import msgspec
 from bench.record.artifact import Artifact
 from bench.record.case import Case
 from bench.record.measurement import Measurement
-from bench.record.observation import Failure, Placement, Status, Validity
+from bench.record.observation import Failure, Placement, Robustness, Status, Validity
 
 SCHEMA = 1
 
@@ -18,8 +18,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one case. `metrics` are keyed by the names of `bench.record.metric.METRICS`.
 
     `warnings` are sentences that a reader of the figures has to know. `dataset` names the evaluation
-    data. `validity` says whether MLPerf's rules for the scenario were met. `facts` are what the worker read
-    about itself.
+    data. `validity` says whether MLPerf's rules for the scenario were met. `under_corruption` holds the task
+    metric in each cell. `facts` are what the worker read about itself.
     """
 
     case: Case
@@ -30,7 +30,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None = None
     failure: Failure | None = None
     validity: Validity | None = None
+    under_corruption: Robustness | None = None
     warnings: tuple[str, ...] = ()
     invocations: int = 0
     facts: dict[str, Any] = {}
     schema: int = SCHEMA
+
+    @property
+    def measured(self) -> bool:
+        """Whether the case ran through, so that its figures stand; they do too where a floor then failed it."""
+        return self.placement is not None

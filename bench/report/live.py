@@ -58,11 +58,11 @@ class Live:
         if self._fancy:
             self._bar.stop()
 
-    def stage(self, text: str) -> None:
+    def stage(self, text: str, share: float | None = None, *, passing: bool = False) -> None:
         """See `Events.stage`."""
         if self._fancy:
-            self._bar.update(self._task, description=escape(text))
-        else:
+            self._bar.update(self._task, description=escape(text), total=100, completed=round(100 * (share or 0)))
+        elif not passing:
             self._line(text)
 
     def begin(self, total: int, done: int) -> None:

@@ -9,6 +9,7 @@ from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.row import Row
+from bench.report.training import trained
 from bench.report.units import digits, scale_for
 from bench.store.manifest import Manifest
 
@@ -48,6 +49,9 @@ class _Figure:
 
 _FIGURES = (
     _Figure("accuracy", "accuracy", 1, places=4),
+    _Figure("robustness", "robust", 3, places=3),
+    _Figure("robustness_worst", "worst", 5, places=3),
+    _Figure("calibration_error", "ECE", 6, places=3),
     _Figure("p50_latency", "p50", 0, spread=True),
     _Figure("p90_latency", "p90", 5),
     _Figure("p99_latency", "p99", 2),
@@ -74,7 +78,8 @@ def tables(manifest: Manifest, rows: Sequence[Row]) -> list[Table]:
         mine = [row for row in rows if row.case.model == model.name]
         if mine:
             title = f"{model.name} · {model.dataset}"
-            made.append(Table(title, tuple(_columns(mine, model.metric)), tuple(_notes(mine))))
+            told = _notes(mine) + ([trained(model.training)] if model.training else [])
+            made.append(Table(title, tuple(_columns(mine, model.metric)), tuple(told)))
     return made
 
 
@@ -82,9 +87,9 @@ def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
     """What holds for the whole run: machine, method, what was left out."""
     told = [_machine(manifest.environment)]
     plan = manifest.plan
-    counts = [row.metrics["p50_latency"].n for row in rows if row.status == "ok"]
+    counts = [row.metrics["p50_latency"].n for row in rows if row.measured]
     if counts:
-        processes = f"{_range([row.invocations for row in rows if row.status == 'ok'])} process invocation(s)"
+        processes = f"{_range([row.invocations for row in rows if row.measured])} process invocation(s)"
         told.append(
             f"{_range(counts)} samples a case from {processes}; "
             f"p50 with its {plan.confidence:.0%} interval; inputs in turn from a pool"
@@ -157,10 +162,13 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
 
 
 def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[list[float]], float]) -> frozenset[int]:
-    """The best rows of each group that may be compared: alike in threads, batch, scenario and options."""
+    """The best rows of each group that may be compared: alike in threads, batch, scenario and options.
+
+    A row that failed for its quality is not in it.
+    """
     groups: dict[tuple[object, ...], dict[int, float]] = {}
     for at, (row, figure) in enumerate(zip(rows, found, strict=True)):
-        if figure.value is not None:
+        if figure.value is not None and row.status == "ok":
             case = row.case
             key = (case.threads, case.batch, case.scenario, str(sorted(case.options.items())))
             groups.setdefault(key, {})[at] = figure.value
@@ -201,20 +209,25 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for sentence in _sentences(row, rows):
             told.setdefault(sentence, []).append(name(row))
-    ok = sum(row.status == "ok" for row in rows)
-    lines = [s if len(where) >= ok > 1 else f"{s} ({', '.join(where)})" for s, where in told.items()]
+    everywhere = {name(row) for row in rows if row.measured}
+    lines = [
+        s if len(everywhere) > 1 and everywhere <= set(where) else f"{s} ({', '.join(where)})"
+        for s, where in told.items()
+    ]
     return lines + _validity(rows)
 
 
 def _sentences(row: Row, rows: Sequence[Row]) -> list[str]:
-    if row.failure is not None:
-        return [f"{row.status}: {row.failure.reason}"]
+    failed = [] if row.failure is None else [f"{row.status}: {row.failure.reason}"]
+    if not row.measured:
+        return failed
     absent: dict[str, list[str]] = {}
     for figure in _shown(rows):
         reason = row.metrics[figure.metric].reason
         if reason is not None and row.case.scenario == _ONLY_IN.get(figure.metric, row.case.scenario):
             absent.setdefault(reason, []).append(figure.title)
-    return [f"{', '.join(titles)}: unavailable, {reason}" for reason, titles in absent.items()] + list(row.warnings)
+    missing = [f"{', '.join(titles)}: unavailable, {reason}" for reason, titles in absent.items()]
+    return failed + missing + list(row.warnings)
 
 
 def _validity(rows: Sequence[Row]) -> list[str]:

@@ -1,11 +1,11 @@
-"""Bootstrap of a statistic that can be written with a weight per example.
+"""Bootstrap of statistics that can be written with a weight per example.
 
 NumPy only: quality is evaluated in the measuring process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -34,22 +34,45 @@ def weighted_bootstrap(
     Raises:
         ValueError: `n` or `resamples` is not positive, `confidence` is not between 0 and 1.
     """
+    (found,) = joint_bootstrap(
+        n, lambda w: statistic(w)[:, None], confidence=confidence, resamples=resamples, seed=seed
+    )
+    return found
+
+
+def joint_bootstrap(
+    n: int,
+    statistics: Callable[[Floats], Floats],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[Estimate, ...]:
+    """As `weighted_bootstrap`, for K statistics of the same resamples: from weights (R, N) to values (R, K)."""
     check_share("confidence", confidence)
     if n <= 0 or resamples <= 0:
         raise ValueError(f"n and resamples must be positive: {n}, {resamples}")
-    value = float(statistic(np.ones((1, n)))[0])
+    values = statistics(np.ones((1, n)))[0]
+    replicates = np.concatenate([statistics(weights) for weights in _weights(n, resamples, seed)])
+    tail = (1 - confidence) / 2
+    return tuple(
+        _estimate(float(value), column[np.isfinite(column)], n, confidence, tail)
+        for value, column in zip(values, replicates.T, strict=True)
+    )
+
+
+def _weights(n: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each of `n` examples is drawn, (R, N), some resamples at a time."""
     rng = np.random.default_rng(seed)
     chunk = max(1, min(resamples, _CHUNK_CELLS // n))
-    values: list[Floats] = []
     for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        weights = np.empty((rows, n))
+        weights = np.empty((min(chunk, resamples - start), n))
         for row in weights:
             row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
-        values.append(statistic(weights))
-    replicates = np.concatenate(values)
-    replicates = replicates[np.isfinite(replicates)]
-    tail = (1 - confidence) / 2
+        yield weights
+
+
+def _estimate(value: float, replicates: Floats, n: int, confidence: float, tail: float) -> Estimate:
     low, high = np.quantile(replicates, (tail, 1 - tail)) if replicates.size else (value, value)
     return Estimate(
         value=value,

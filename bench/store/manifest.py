@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from bench.errors import UserError
+from bench.record.artifact import Training
 from bench.record.case import Case
 from bench.record.codec import from_json, json_bytes
 from bench.record.environment import Environment
@@ -21,6 +22,8 @@ NAME = "manifest.json"
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model of the run: how it was given, what it is evaluated on, and `content`: a key of
     everything that its artifacts were made from (model, data, seed, tools), or of the bundle.
+
+    The floors and `training` are those of `bench.record.artifact.ModelInfo`.
     """
 
     given: str
@@ -30,6 +33,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     metric: str | None = None
     quality_floor: float | None = None
+    floor_about: str | None = None
+    agreement_floor: float | None = None
+    training: Training | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

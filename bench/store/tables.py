@@ -16,7 +16,7 @@ from bench.record.case import Case
 from bench.record.codec import plain
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.record.observation import Failure, Observation, Placement, Reading, Validity
+from bench.record.observation import Failure, Observation, Placement, Reading, Robustness, Validity
 from bench.record.row import Row
 from bench.store.atomic import write_with
 
@@ -40,6 +40,7 @@ _JSON: dict[str, Any] = {
     "placement": Placement | None,
     "failure": Failure | None,
     "validity": Validity | None,
+    "under_corruption": Robustness | None,
     "facts": dict[str, Any],
 }
 _CASE_SCHEMA: dict[str, Any] = {
@@ -169,8 +170,14 @@ def _record(run_id: str, row: Row) -> dict[str, Any]:
 
 
 def _row(record: dict[str, Any]) -> Row:
-    parsed: dict[str, Any] = {name: msgspec.json.decode(record[name], type=kind) for name, kind in _JSON.items()}
-    metrics = {name: Measurement(**record[name]) for name in METRICS if record.get(name) is not None}
+    # What an older version did not know has no column.
+    parsed: dict[str, Any] = {n: msgspec.json.decode(record[n], type=kind) for n, kind in _JSON.items() if n in record}
+    metrics = {
+        name: Measurement(**record[name])
+        if record.get(name) is not None
+        else Measurement.unavailable(metric.unit, "the run was made by a version that did not know this figure")
+        for name, metric in METRICS.items()
+    }
     case = Case(**{name: record[name] for name in _CASE_FIELDS}, options=parsed.pop("options"))
     return Row(
         case=case,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -78,5 +78,8 @@ class Suite(_Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     about: str = ""
     seed: int = 0
+    floors: Literal["warn", "fail"] = Field(
+        default="warn", description="what a figure below its model's floor does: warn in the row, or fail the row"
+    )
     measure: Measure = Measure()
     matrix: Annotated[list[Matrix], Field(min_length=1)]

@@ -41,16 +41,24 @@ def shapes(artifact: Artifact, examples: Sequence[Array], batch: int) -> list[tu
 
 
 def batches(artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]]) -> Iterator[list[Array]]:
-    """The examples in order, as feeds in the model's data types; the last batch is filled by repeating."""
+    """The examples in order, as feeds in the model's data types; the last batch is filled by repeating.
+
+    Examples that are kept as float16 to save space are computed with as float32.
+    """
     total = len(examples[0])
     rows = one_row_an_example(artifact.inputs)
     size = wanted[0][0] if rows else 1
     for start in range(0, total, size):
         chosen = np.arange(start, start + size) % total
         yield [
-            quantise(values[chosen].reshape(shape), spec)
+            quantise(_widened(values[chosen]).reshape(shape), spec)
             for spec, values, shape in zip(artifact.inputs, examples, wanted, strict=True)
         ]
+
+
+def _widened(values: Array) -> Array:
+    """float16 as float32: a division by the scale of an int8 input would round in float16 otherwise."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 class Pool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -12,7 +12,11 @@ from bench import wire
 from bench.process import ChildProcess, describe_exit
 from bench.record.codec import pack, unpack
 from bench.record.observation import Failure, Observation, Telemetry
-from bench.worker.messages import Edge, Finished, FromChild, Go, Job, Progress, Refused
+from bench.worker.messages import Done, Edge, Finished, FromChild, Go, Job, Progress, Refused
+
+Word = TypeVar("Word", Finished, Done)
+CORRUPTED = "corrupted"
+"""The fact that tells what became of the corrupted inputs: `seconds`, or why they `failed`."""
 
 OnProgress = Callable[[str, int, float], None]
 """Called with phase, samples so far and running median (s)."""
@@ -37,8 +41,10 @@ def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress
     with ChildProcess("bench.worker.child", environment=_threads(job)) as child:
         job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
         watcher.watch(child.pid)
+        deadline = time.monotonic() + job.plan.timeout_s
+        child.send(pack(job))
         try:
-            answer = _converse(child, job, watcher, on_progress)
+            answer = _listen(child, job, deadline, "start", Finished, watcher, on_progress)
         finally:
             telemetry = watcher.finish()
         if isinstance(answer, Finished):
@@ -56,15 +62,29 @@ def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress
                 capacity=answer.capacity,
                 cold_start=answer.cold_start,
                 first_ns=answer.first_ns,
-                facts=answer.facts,
+                facts=answer.facts | _corrupted(child, job, deadline, watcher),
             )
         return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
 
 
-def _converse(child: ChildProcess, job: Job, watcher: Watcher, on_progress: OnProgress | None) -> Finished | Failure:
-    child.send(pack(job))
-    phase = "start"
-    deadline = time.monotonic() + job.plan.timeout_s
+def _corrupted(child: ChildProcess, job: Job, deadline: float, watcher: Watcher) -> dict[str, object]:
+    """What became of the corrupted inputs. They come last: whatever happens there, the case has its figures."""
+    if job.corrupted is None:
+        return {}
+    last = _listen(child, job, deadline, "the case's own figures", Done, watcher, None)
+    return {CORRUPTED: {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}}
+
+
+def _listen(
+    child: ChildProcess,
+    job: Job,
+    deadline: float,
+    phase: str,
+    until: type[Word],
+    watcher: Watcher,
+    on_progress: OnProgress | None,
+) -> Word | Failure:
+    """The child's word of the kind `until`, or why there is none at `deadline` (monotonic clock, s)."""
     while True:
         try:
             frame = child.receive(deadline - time.monotonic())
@@ -90,8 +110,10 @@ def _converse(child: ChildProcess, job: Job, watcher: Watcher, on_progress: OnPr
                     on_progress(message.phase, message.samples, message.median_s)
             case Refused():
                 return Failure(reason=message.reason, phase=message.phase, tail=child.tail())
-            case Finished():
+            case _ if isinstance(message, until):
                 return message
+            case _:
+                return Failure(reason=f"the process spoke out of turn: {type(message).__name__}", phase=phase)
 
 
 def _threads(job: Job) -> dict[str, str]:

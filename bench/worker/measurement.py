@@ -21,7 +21,7 @@ from bench.runtimes.table import RUNTIMES, make_ready, open_session
 from bench.worker import inputs
 from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
-from bench.worker.messages import Edge, Finished, FromChild, Job, Progress, Refused
+from bench.worker.messages import Done, Edge, Finished, FromChild, Job, Progress, Refused
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "polars", "sklearn", "scipy", "pandas")
 """Modules that a measuring process must not hold; what it finds of them is reported with the result."""
@@ -70,7 +70,8 @@ class Measurement:
     def _refuse(self, reason: str) -> None:
         self._talk.say(Refused(reason=reason, phase=self._phase))
 
-    def _measure(self) -> Finished:
+    def _measure(self) -> Finished | Done:
+        """The last word. Where corrupted inputs are to be run, what was measured is told before they are read."""
         job = self._job
         _limit_memory(job.plan.memory_limit_bytes)
         self._enter("import")
@@ -122,8 +123,7 @@ class Measurement:
         self._enter("end")
         facts = _facts() | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
         facts |= {"load": found.facts, "peak_reset": peak_reset} | session.facts()
-        session.close()
-        return Finished(
+        finished = Finished(
             placement=placement,
             phases=tuple(self._phases),
             warmup=warmup,
@@ -135,6 +135,15 @@ class Measurement:
             cold_start=cold,
             facts=facts,
         )
+        if job.corrupted is None:
+            session.close()
+            return finished
+        self._talk.say(finished)
+        self._enter("corrupted")
+        began = CLOCK()
+        write_outputs(session, job.artifact, Path(job.corrupted.inputs), wanted, Path(job.corrupted.outputs))
+        session.close()
+        return Done(seconds=(CLOCK() - began) * 1e-9)
 
     def _lay_out(self) -> tuple[list[tuple[int, ...]], inputs.Pool]:
         """The concrete input shapes, and the pool filled with the examples."""

@@ -19,15 +19,23 @@ from bench.record.observation import (
     Warmup,
 )
 
-VERSION = 2
+VERSION = 3
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """Inputs to run (npz, keys "0", "1", …, axis 0 the examples), and where the outputs go (npz alike)."""
+
+    inputs: str
+    outputs: str
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Parent to child: what to measure. Paths are absolute.
 
     `outputs` is where the child writes the model's outputs (npz, keys "0", "1", …) on all of `inputs`, or
-    None where no evaluation is asked for. `cores` pins the process; None leaves it free. `spawned_ns` is
-    when the parent started the process, on the load generator's clock.
+    None where no evaluation is asked for. `corrupted` is an evaluation to make when all else is done and told
+    of. `cores` pins the process; None leaves it free. `spawned_ns` is when the parent started the process,
+    on the load generator's clock.
     """
 
     case: Case
@@ -35,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     artifact_path: str
     inputs: str
     outputs: str | None
+    corrupted: Errand | None = None
     plan: Plan
     cores: list[int] | None
     spawned_ns: int | None = None
@@ -62,7 +71,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent: the invocation is done."""
+    """Child to parent: the case is measured. It is the last word, unless the job has `corrupted` inputs."""
 
     placement: Placement
     phases: tuple[Phase, ...]
@@ -76,11 +85,17 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     facts: dict[str, Any]
 
 
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Child to parent, after `Finished`: the outputs on the corrupted inputs are written. It took `seconds`."""
+
+    seconds: float
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent: the case cannot be measured, in a sentence."""
+    """Child to parent, in a sentence: the case cannot be measured, or after `Finished` not the corrupted inputs."""
 
     reason: str
     phase: str
 
 
-FromChild = Edge | Progress | Finished | Refused
+FromChild = Edge | Progress | Finished | Done | Refused

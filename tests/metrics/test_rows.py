@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.metrics import capacity, latency, memory
+from bench.metrics.floors import Floors
 from bench.metrics.row import make_row
 from bench.record.case import Case
 from bench.record.metric import METRICS
@@ -25,6 +26,7 @@ from bench.record.observation import (
     Validity,
     Warmup,
 )
+from bench.record.row import Row
 
 CASE = Case(model="m", variant="fp32", runtime="onnxruntime", provider="cpu", batch=2)
 PLAN = Plan()
@@ -93,6 +95,7 @@ def test_the_mean_has_an_interval_over_blocks_and_outliers_are_counted_not_delet
     assert found["outlier_share"].value == pytest.approx(1 / 3000)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(2, 5), st.floats(0.0, 0.1))
 def test_invocations_that_differ_widen_the_interval(count: int, spread: float) -> None:
     levels = 1e5 * (1 + spread * np.linspace(-1, 1, count))
@@ -131,8 +134,8 @@ def test_memory_is_taken_at_the_edges_and_the_rest_says_why_it_is_missing() -> N
     assert "could not be reset" in unsure["peak_rss"].how
 
 
-def row(*observations: Observation, plan: Plan = PLAN, floor: float | None = None):  # type: ignore[no-untyped-def]
-    return make_row(CASE, observations, artifact=None, dataset="d", plan=plan, quality_floor=floor)
+def row(*observations: Observation, plan: Plan = PLAN) -> Row:
+    return make_row(CASE, observations, artifact=None, dataset="d", plan=plan, floors=Floors())
 
 
 def test_a_row_has_every_figure_of_the_table_or_its_reason() -> None:

@@ -19,19 +19,25 @@ def classified(seed, n=80, classes=3):
     return rng.normal(size=(n, classes)) + np.eye(classes)[labels], labels
 
 
+def judged(metric, rng, n=80):
+    """Outputs and labels that suit the metric, good but not perfect."""
+    if metric.judges == "values":
+        truth = rng.normal(size=n)
+        return truth + 0.1 * rng.normal(size=n), truth
+    candidates = 3 if metric.judges == "classes" else 30
+    labels = rng.integers(0, candidates, n)
+    return rng.normal(size=(n, candidates)) + np.eye(candidates)[labels], labels
+
+
 def test_the_table_knows_every_metric_by_its_own_name():
-    assert set(METRICS) == {"accuracy", "macro_f1", "auc", "mae", "rmse", "r2"}
+    assert set(METRICS) == {"accuracy", "macro_f1", "auc", "hit_rate_at_10", "mae", "rmse", "r2"}
     assert all(METRICS[name].name == name for name in METRICS)
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_figure_has_unit_count_interval_and_provenance(name):
     rng = np.random.default_rng(0)
-    if METRICS[name].better == "higher" and name != "r2":
-        figure = METRICS[name](*classified(0))
-    else:
-        truth = rng.normal(size=80)
-        figure = METRICS[name](truth + 0.1 * rng.normal(size=80), truth)
+    figure = METRICS[name](*judged(METRICS[name], rng))
     assert figure.how == "measured:evaluation"
     assert (figure.n, figure.confidence, figure.unit) == (80, 0.95, "1")
     assert figure.low < figure.value < figure.high
@@ -88,6 +94,16 @@ def test_macro_f1_is_scikit_learns(seed):
     outputs, labels = classified(seed, n=30, classes=5)
     expected = metrics.f1_score(labels, outputs.argmax(axis=1), average="macro", zero_division=0)
     assert macro_f1(outputs, labels).value == pytest.approx(expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(sorted(METRICS)), seeds)
+def test_a_weight_counts_an_example_as_often_as_it_says(name, seed):
+    rng = np.random.default_rng(seed)
+    outputs, labels = judged(METRICS[name], rng, n=30)
+    drawn = rng.integers(0, 30, 30)
+    weighed = METRICS[name].scored(outputs, labels).statistic(np.bincount(drawn, minlength=30)[None].astype(float))
+    assert weighed[0] == pytest.approx(METRICS[name](outputs[drawn], labels[drawn]).value)
 
 
 def test_macro_f1_by_hand():

@@ -95,6 +95,31 @@ def test_a_failed_row_shows_its_reason_and_an_estimate_says_that_it_is_one() -> 
     assert "≈2.00 est." in shown
 
 
+def test_a_row_that_failed_for_its_quality_shows_its_figures_and_is_never_the_best() -> None:
+    below = Failure(reason="accuracy 0.8000 is below the model's floor of 0.9", phase="evaluate")
+    fast = row("fp32", latency=9e-6, status="failed", failure=below)
+    shown = drawn(220, fast, row("int8"), row("fp16", latency=90e-6))
+    assert "9.00 ±1.0%" in shown
+    assert "failed: accuracy 0.8000 is below the model's floor of 0.9 (fp32 onnxruntime-cpu)" in shown
+    rows = [fast, row("int8"), row("fp16", latency=90e-6)]
+    columns = {c.title: c for c in tables(manifest_for(*rows), rows)[0].columns}
+    assert columns["p50 µs"].best == {1}
+    assert columns["status"].cells == ("failed", "ok", "ok")
+
+
+def test_robustness_and_calibration_are_columns_with_their_reasons_below() -> None:
+    metrics = {
+        **row().metrics,
+        "robustness": Measurement(value=0.9312, unit="1", n=60, how="measured:x"),
+        "robustness_worst": Measurement(value=0.4147, unit="1", n=60, how="measured:x"),
+        "calibration_error": Measurement.unavailable("1", "the outputs are no probabilities"),
+    }
+    shown = drawn(220, row(metrics=metrics))
+    assert "0.931" in shown
+    assert "0.415" in shown
+    assert "ECE: unavailable, the outputs are no probabilities" in shown
+
+
 def test_a_narrow_terminal_drops_columns_and_keeps_the_numbers_whole() -> None:
     shown = drawn(60, row(), row("int8"))
     assert "80.0 ±1.0%" in shown

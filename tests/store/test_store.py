@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UserError
@@ -18,7 +18,17 @@ from bench.record.codec import from_json, json_bytes, pack, unpack
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.record.observation import Failure, Observation, Plan, Reading, Samples, SensorState, Telemetry
+from bench.record.observation import (
+    Cell,
+    Failure,
+    Observation,
+    Plan,
+    Reading,
+    Robustness,
+    Samples,
+    SensorState,
+    Telemetry,
+)
 from bench.record.row import Row
 from bench.store import journal, manifest, runs, tables
 from bench.store.atomic import write_bytes, write_with
@@ -56,6 +66,25 @@ measurements = st.builds(
     high=st.none() | floats,
     confidence=st.none() | st.floats(0, 1),
 ) | st.builds(Measurement.unavailable, st.sampled_from(["s", "B"]), st.text(max_size=20))
+under_corruption = st.builds(
+    Robustness,
+    metric=st.just("accuracy"),
+    clean=floats,
+    cells=st.lists(
+        st.builds(
+            Cell,
+            corruption=st.text(max_size=9),
+            severity=st.integers(1, 5),
+            value=floats,
+            ratio=floats,
+            low=floats,
+            high=floats,
+        ),
+        max_size=4,
+    ).map(tuple),
+    examples=st.integers(1, 999),
+    seed=st.integers(0, 2**32),
+)
 rows = st.builds(
     Row,
     case=st.builds(
@@ -72,15 +101,29 @@ rows = st.builds(
     metrics=st.fixed_dictionaries(dict.fromkeys(METRICS, measurements)),
     failure=st.none() | st.builds(Failure, reason=st.text(), phase=st.just("load")),
     warnings=st.lists(st.text(max_size=9), max_size=3).map(tuple),
+    under_corruption=st.none() | under_corruption,
     facts=st.dictionaries(st.text(max_size=4), st.integers(-(2**53), 2**53) | st.text(max_size=4), max_size=3),
 )
 
 
+@settings(deadline=None)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_rows_come_back_from_parquet_as_they_were(tmp_path_factory: pytest.TempPathFactory, made: list[Row]) -> None:
     folder = tmp_path_factory.mktemp("rows")
     tables.write_cases(folder, "run", made)
     assert tables.read_cases(folder) == made
+
+
+def test_a_table_of_a_version_that_knew_less_is_read_and_says_so(tmp_path: Path) -> None:
+    metrics = {name: Measurement(value=2.0, unit=m.unit, n=3, how="measured:x") for name, m in METRICS.items()}
+    tables.write_cases(tmp_path, "run", [Row(case=CASE, status="ok", dataset="d", metrics=metrics)])
+    newer = ["robustness", "robustness_worst", "calibration_error", "under_corruption"]
+    pl.read_parquet(tmp_path / tables.CASES).drop(newer).write_parquet(tmp_path / tables.CASES)
+    (row,) = tables.read_cases(tmp_path)
+    assert row.under_corruption is None
+    assert row.metrics["accuracy"] == metrics["accuracy"]
+    assert "did not know this figure" in str(row.metrics["robustness"].reason)
+    assert set(row.metrics) == set(METRICS)
 
 
 def test_every_sample_and_reading_is_in_the_tables(tmp_path: Path) -> None:
@@ -156,6 +199,13 @@ def made_manifest(folder: Path) -> manifest.Manifest:
         models=(),
         environment=read_environment(),
     )
+
+
+def test_a_model_of_a_version_that_knew_less_has_no_floors_and_no_training() -> None:
+    old = b'{"given": "g", "name": "m", "source_sha256": "0", "content": "0", "dataset": "d", "quality_floor": 0.9}'
+    entry = from_json(old, manifest.ModelEntry)
+    assert entry.quality_floor == 0.9
+    assert (entry.agreement_floor, entry.floor_about, entry.training) == (None, None, None)
 
 
 def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
