@@ -1,14 +1,14 @@
-"""Linear regression: one weight and one bias, fitted by full-batch gradient descent."""
+"""Linear regression: one weight a feature and one bias, fitted by full-batch gradient descent."""
 
 import keras
 import tensorflow as tf
 
 
 def build(card):
-    """A single Dense unit that starts from zero; input [batch, 1], output [batch, 1]."""
+    """A single Dense unit that starts from zero; input [batch, features], output [batch, 1]."""
     return keras.Sequential(
         [
-            keras.Input((1,), name="x"),
+            keras.Input((card.options["features"],), name="x"),
             keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="zeros", name="line"),
         ]
     )

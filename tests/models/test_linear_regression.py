@@ -46,19 +46,19 @@ def _trained(card):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     model = module.build(card)
-    module.train(model, datasets.load(card.dataset, 0), card, lambda text: None)
+    module.train(model, datasets.load(card.dataset, 0, {}), card, lambda text: None)
     kernel, bias = model.get_weights()
     return float(bias[0]), float(kernel[0, 0])
 
 
 @pytest.mark.slow
 def test_keras_takes_the_same_steps(x):
-    card = load_card(zoo_models()["linear_regression"])
+    card = load_card(zoo_models()["linear_regression"], "line")
     assert _trained(card) == pytest.approx(descend(x, 2 * x, 0.01, 1000), abs=1e-3)
 
 
 @pytest.mark.slow
 def test_keras_converges_to_the_line():
-    card = load_card(FOLDER)
+    card = load_card(FOLDER, "line")
     longer = card.model_copy(update={"training": card.training.model_copy(update={"epochs": 10_000})})
     assert _trained(longer) == pytest.approx((0, 2), abs=0.01)
