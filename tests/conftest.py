@@ -32,7 +32,9 @@ def data_dir() -> Path:
     return Path(given)
 
 
-def bench(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def bench(
+    *arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """The command as a user types it."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
@@ -40,7 +42,7 @@ def bench(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subp
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout,
         check=False,
     )
 
@@ -60,6 +62,6 @@ def digits_bundle(tmp_path_factory: pytest.TempPathFactory, export_cache: Path) 
     """The digits network as a bundle on disk, with fp32 and int8 for both runtimes."""
     del export_cache
     folder = tmp_path_factory.mktemp("bundle") / "digits"
-    done = bench("export", "mnist_cnn", "--variants", "fp32,int8", "-o", str(folder), cwd=folder.parent)
+    done = bench("export", "mnist_cnn@digits", "--variants", "fp32,int8", "-o", str(folder), cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     return folder, from_json((folder / "bundle.json").read_bytes(), Bundle)

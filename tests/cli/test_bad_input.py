@@ -69,8 +69,8 @@ def test_an_onnx_with_an_unknown_custom_operator(tmp_path: Path) -> None:
     [
         (("run", "quik"), "unknown suite 'quik'", "quick"),
         (("run", "--model", "mnist_cn"), "unknown model 'mnist_cn'", "mnist_cnn"),
-        (("export", "mnist_cnn", "--variants", "fp23", "-o", "b"), "unknown variant 'fp23'", "fp32"),
-        (("export", "mnist_cnn", "--formats", "onx", "-o", "b"), "unknown format 'onx'", "onnx"),
+        (("export", "mnist_cnn@digits", "--variants", "fp23", "-o", "b"), "unknown variant 'fp23'", "fp32"),
+        (("export", "mnist_cnn@digits", "--formats", "onx", "-o", "b"), "unknown format 'onx'", "onnx"),
         (("run", "--resume", "2026"), "there are no runs", ""),
         (("show", "latest"), "there are no runs", ""),
         (("run", "--only", "nothing-like-it"), "no case matches nothing-like-it", ""),
@@ -84,7 +84,7 @@ def test_an_unknown_name(tmp_path: Path, arguments: tuple[str, ...], said: str, 
 
 
 def test_an_unknown_runtime_provider_and_key_in_a_suite_file(tmp_path: Path) -> None:
-    base = "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn']\nvariants = ['fp32']\n"
+    base = "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn@digits']\nvariants = ['fp32']\n"
     for text, said in (
         (base + "runtimes = ['onnxrutime-cpu']", "did you mean 'onnxruntime-cpu'?"),
         (base + "runtimes = ['onnxruntime-cuba']", "did you mean 'onnxruntime-cuda'?"),
@@ -107,7 +107,7 @@ def test_an_unknown_runtime_provider_and_key_in_a_suite_file(tmp_path: Path) -> 
 )
 def test_an_option_that_nobody_knows_or_with_a_wrong_value(tmp_path: Path, options: str, said: str) -> None:
     (tmp_path / "s.toml").write_text(
-        "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn']\nvariants = ['fp32']\nruntimes = ['onnxruntime-cpu']\n"
+        "name = 's'\n[[matrix]]\nmodels = ['mnist_cnn@digits']\nvariants = ['fp32']\nruntimes = ['onnxruntime-cpu']\n"
         f"options = {options}\n"
     )
     told = refused("run", "s.toml", cwd=tmp_path)
@@ -116,14 +116,14 @@ def test_an_option_that_nobody_knows_or_with_a_wrong_value(tmp_path: Path, optio
 
 
 @pytest.mark.parametrize(
-    "more", [("quick",), ("--model", "mnist_cnn"), ("--only", "int8"), ("--seed", "3"), ("--dry-run",)]
+    "more", [("quick",), ("--model", "mnist_cnn@digits"), ("--only", "int8"), ("--seed", "3"), ("--dry-run",)]
 )
 def test_a_resumed_run_takes_nothing_new(tmp_path: Path, more: tuple[str, ...]) -> None:
     assert "--resume goes on with the run as it was" in refused("run", "--resume", "latest", *more, cwd=tmp_path)
 
 
 def test_a_bundle_takes_no_other_model(tmp_path: Path, digits_bundle: tuple[Path, object]) -> None:
-    told = refused("run", str(digits_bundle[0]), "--model", "mnist_cnn", cwd=tmp_path)
+    told = refused("run", str(digits_bundle[0]), "--model", "mnist_cnn@digits", cwd=tmp_path)
     assert "a bundle brings its own model" in told
 
 
@@ -163,7 +163,7 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_run_with_a_message_and_keeps_it_resumable(tmp_path: Path, small_disk: Path) -> None:
     suite = tmp_path / "s.toml"
     suite.write_text(
-        "name='s'\n[measure]\nmin_s=0.2\nmax_s=0.5\nwarmup_max_s=0.3\n[[matrix]]\nmodels=['mnist_cnn']\n"
+        "name='s'\n[measure]\nmin_s=0.2\nmax_s=0.5\nwarmup_max_s=0.3\n[[matrix]]\nmodels=['mnist_cnn@digits']\n"
         "variants=['fp32','int8']\nruntimes=['onnxruntime-cpu','litert-xnnpack']\nthreads=[1,2]"
     )
     filler = small_disk / "filler"

@@ -16,8 +16,8 @@ def test_the_suite_in_the_documents_is_valid_and_expands(tmp_path: Path) -> None
     done = bench("run", "mine.toml", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = done.stdout.splitlines()
-    assert "mnist_cnn/fp32/litert-xnnpack/t1/b1/single-stream" in names
-    assert "mnist_cnn/fp32/onnxruntime-cpu/t1/b1/single-stream/graph_optimization=all" in names
+    assert "mnist_cnn@digits/fp32/litert-xnnpack/t1/b1/single-stream" in names
+    assert "mnist_cnn@digits/fp32/onnxruntime-cpu/t1/b1/single-stream/graph_optimization=all" in names
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

@@ -28,7 +28,7 @@ warmup_max_s = 0.3
 min_s = 0.2
 max_s = 0.5
 [[matrix]]
-models = ["mnist_cnn"]
+models = ["mnist_cnn@digits"]
 variants = ["fp32", "int8"]
 runtimes = ["onnxruntime-cpu", "litert-xnnpack"]
 """
@@ -79,12 +79,12 @@ def test_the_measuring_process_imported_nothing_that_it_does_not_measure_with(qu
 
 def test_onnx_fp32_agrees_with_keras_and_int8_keeps_the_accuracy(quick_run: dict[str, Any]) -> None:
     cases = by_name(quick_run)
-    plain = cases["mnist_cnn/fp32/onnxruntime-cpu/t1/b1/single-stream"]["metrics"]
+    plain = cases["mnist_cnn@digits/fp32/onnxruntime-cpu/t1/b1/single-stream"]["metrics"]
     assert plain["parity_max_abs"]["value"] < 1e-4
     assert plain["accuracy"]["value"] >= 0.96
     assert plain["accuracy"]["low"] < plain["accuracy"]["value"] < plain["accuracy"]["high"]
     for target in ("onnxruntime-cpu", "litert-xnnpack", "litert-builtin", "litert-compiled-cpu"):
-        int8 = cases[f"mnist_cnn/int8/{target}/t1/b1/single-stream"]["metrics"]
+        int8 = cases[f"mnist_cnn@digits/int8/{target}/t1/b1/single-stream"]["metrics"]
         assert abs(int8["accuracy"]["value"] - plain["accuracy"]["value"]) <= 0.02
 
 
@@ -92,7 +92,7 @@ def test_smaller_variants_are_smaller_and_pruned_weights_are_zero(quick_run: dic
     cases = by_name(quick_run)
     for target in ("onnxruntime-cpu", "litert-xnnpack"):
         size = {
-            v: cases[f"mnist_cnn/{v}/{target}/t1/b1/single-stream"]["artifact"]
+            v: cases[f"mnist_cnn@digits/{v}/{target}/t1/b1/single-stream"]["artifact"]
             for v in ("fp32", "fp16", "int8", "pruned")
         }
         assert size["int8"]["bytes"] < size["fp16"]["bytes"] < size["fp32"]["bytes"]
@@ -125,7 +125,7 @@ def test_the_run_folder_holds_what_the_design_names_and_the_tables_agree(quick_r
 
 
 def test_progress_goes_to_standard_error_with_case_name_and_time_left(quick_run: dict[str, Any]) -> None:
-    assert "mnist_cnn/int8/litert-xnnpack/t1/b1/single-stream: p50" in quick_run["stderr"]
+    assert "mnist_cnn@digits/int8/litert-xnnpack/t1/b1/single-stream: p50" in quick_run["stderr"]
     assert "s left)" in quick_run["stderr"]
 
 

@@ -19,7 +19,7 @@ warmup_max_s = 0.3
 min_s = 0.4
 max_s = 0.8
 [[matrix]]
-models = ["mnist_cnn"]
+models = ["mnist_cnn@digits"]
 variants = ["fp32"]
 runtimes = ["onnxruntime-cpu", "litert-xnnpack"]
 scenarios = ["single-stream", "multi-stream", "offline", "server", "cold-start"]

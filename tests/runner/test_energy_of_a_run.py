@@ -24,7 +24,7 @@ max_s = 1.2
 idle_s = 0.5
 {more}
 [[matrix]]
-models = ["mnist_cnn"]
+models = ["mnist_cnn@digits"]
 variants = ["fp32"]
 runtimes = ["litert-xnnpack"]
 """
