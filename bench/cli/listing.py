@@ -20,6 +20,7 @@ class What(StrEnum):
     runtimes = "runtimes"
     scenarios = "scenarios"
     sensors = "sensors"
+    metrics = "metrics"
     suites = "suites"
     runs = "runs"
 

@@ -58,6 +58,7 @@ def describe(shop: Workshop) -> Described:
         quality_floor=floor,
         floor_about=about,
         agreement_floor=card.agreement_floor if card else None,
+        agreement_margin=card.agreement_margin if card else 0.0,
         licence=card.licence if card else None,
         source_quality=_quality(metric, reference, material.labels),
     )

@@ -42,7 +42,7 @@ def judge(floors: Floors, variant: str, figures: dict[str, Measurement]) -> tupl
         if told := _told(metric.title, found, missed, f"{side} {floors.quality:g}", floors.about):
             (must if variant in UNCOMPRESSED else may).append(told)
     if floors.agreement is not None and variant in AGREEING:
-        found = figures["parity_agreement"]
+        found = figures["clear_agreement"]
         missed = found.value is not None and found.value < floors.agreement
         side = f"below the model's floor of {floors.agreement:g}"
         if told := _told("agreement with the source model", found, missed, side, None):

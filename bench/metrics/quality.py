@@ -12,18 +12,20 @@ import numpy.typing as npt
 from bench.errors import UserError
 from bench.metrics import robustness
 from bench.metrics.robustness import Outputs
-from bench.quality import METRICS, Parity, QualityMetric, bound_for, calibration_error, parity
+from bench.quality import METRICS, Parity, QualityMetric, bound_for, calibration_error, clear_agreement, parity
 from bench.quality.metric import Scored
 from bench.record.artifact import Bundle
 from bench.record.measurement import Measurement
 from bench.record.observation import Robustness
 
 NO_DATA = "no evaluation data"
+NO_LABELS = "the evaluation data have no labels"
+_NO_CHOICE = "the outputs choose nothing among several units"
 NO_METRIC = "the model states no metric"
 _PRECISION = {"fp32": "fp32", "fp16": "fp16", "int8": "int8", "int8-dynamic": "int8"}
 """A pruned model is another function on purpose, and a given file of unknown precision has no bound."""
 _TASK = ("accuracy", *robustness.FIGURES, "calibration_error")
-_PARITY = ("parity_max_abs", "parity_cosine", "parity_agreement")
+_PARITY = ("parity_max_abs", "parity_cosine", "parity_agreement", "clear_agreement")
 
 Array = npt.NDArray[np.generic]
 Figures = dict[str, Measurement]
@@ -48,10 +50,12 @@ def evaluate(outputs: Path, corrupted: Outputs, folder: Path, bundle: Bundle, va
     if bundle.data.reference is None:
         return Evaluation(figures | _absent(_PARITY, "no outputs of the source model"), curves)
     try:
-        found = parity(arrays, robustness.read_arrays(folder / bundle.data.reference))
+        reference = robustness.read_arrays(folder / bundle.data.reference)
+        found = parity(arrays, reference)
+        clear = clear_agreement(arrays[0], reference[0], bundle.model.agreement_margin)
     except ValueError as error:
         return Evaluation(figures | _absent(_PARITY, f"outputs cannot be compared: {error}"), curves)
-    return Evaluation(figures | _parity(found), curves, _beyond(found, variant))
+    return Evaluation(figures | _parity(found, clear), curves, _beyond(found, variant))
 
 
 def missing(reason: str) -> Figures:
@@ -62,7 +66,7 @@ def missing(reason: str) -> Figures:
 def _task(clean: Array, corrupted: Outputs, folder: Path, bundle: Bundle) -> tuple[Figures, Robustness | None]:
     """What needs labels and the model's own metric."""
     if bundle.data.labels is None:
-        return _absent(_TASK, NO_DATA), None
+        return _absent(_TASK, NO_DATA if bundle.data.generated else NO_LABELS), None
     if bundle.model.metric is None:
         return _absent(_TASK, NO_METRIC), None
     metric = METRICS[bundle.model.metric]
@@ -90,15 +94,17 @@ def _score(scored: Callable[[], Scored | Measurement]) -> Measurement:
     return found if isinstance(found, Measurement) else found.measurement()
 
 
-def _parity(found: Parity) -> Figures:
+def _parity(found: Parity, clear: tuple[float, int] | None) -> Figures:
     if found.unmatched:
         return _absent(_PARITY, f"{found.nan} NaN and {found.inf} infinite output values", found.examples)
-    values = (found.max_abs, found.cosine, found.argmax_agreement)
+    share, decided = clear or (None, 0)
+    values = (found.max_abs, found.cosine, found.argmax_agreement, share)
+    counts = (*[found.examples] * 3, decided)
     return {
-        name: Measurement.unavailable("1", "an output of one unit has no argmax")
+        name: Measurement.unavailable("1", _NO_CHOICE)
         if value is None
-        else Measurement(value=value, unit="1", n=found.examples, how="measured:parity-with-source")
-        for name, value in zip(_PARITY, values, strict=True)
+        else Measurement(value=value, unit="1", n=count, how="measured:parity-with-source")
+        for name, value, count in zip(_PARITY, values, counts, strict=True)
     }
 
 
@@ -108,9 +114,10 @@ def _beyond(found: Parity, variant: str) -> tuple[str, ...]:
     if precision is None or found.within(bound_for(precision)):
         return ()
     bound = bound_for(precision).max_relative
+    cosine = "" if found.cosine is None else f" (smallest cosine {found.cosine:.4f})"
     return (
-        f"outputs differ from the source model's by up to {found.max_relative:.2g} of their range (smallest cosine "
-        f"{found.cosine:.4f}), which is more than {precision} explains ({bound:g})",
+        f"outputs differ from the source model's by up to {found.max_relative:.2g} of their range{cosine}, which is "
+        f"more than {precision} explains ({bound:g})",
     )
 
 

@@ -111,7 +111,8 @@ def _precision(median: Measurement, observations: Sequence[Observation], plan: P
     # Only closed loops are asked for a precision; other scenarios end by their own rules.
     if half <= plan.precision or not stops.startswith(("precision", "time budget")):
         return []
-    return [f"p50 is known to ±{half:.1%} only, ±{plan.precision:.1%} was asked for; measuring ended by {stops}"]
+    known = f"±{half:.1%} only" if half < 1 else "no closer than its own size"
+    return [f"p50 is known to {known}, ±{plan.precision:.1%} was asked for; measuring ended by {stops}"]
 
 
 def _parity(seen: Observation) -> list[str]:

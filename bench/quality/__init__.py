@@ -2,7 +2,7 @@
 
 from bench.quality.calibration import calibration_error
 from bench.quality.metric import QualityMetric
-from bench.quality.parity import Parity, ParityBound, bound_for, parity
+from bench.quality.parity import Parity, ParityBound, bound_for, clear_agreement, parity
 from bench.quality.robustness import Worsened, worsened
 from bench.quality.table import METRICS
 
@@ -14,6 +14,7 @@ __all__ = [
     "Worsened",
     "bound_for",
     "calibration_error",
+    "clear_agreement",
     "parity",
     "worsened",
 ]

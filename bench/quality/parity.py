@@ -73,7 +73,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     `max_abs` and `mean_abs` are differences in the outputs' unit; `max_relative` is the largest
     difference of an output over the largest magnitude in its reference. `cosine` is the smallest
-    per-example cosine similarity (two zero vectors agree: 1; one zero vector: 0). `sqnr_db` is the ratio
+    per-example cosine similarity (two zero vectors agree: 1; one zero vector: 0), None where every output has a
+    single unit, whose direction is only its sign. `sqnr_db` is the ratio
     of signal to difference, 10 log10(sum r² / sum (o - r)²), kept within ±300 dB, 300 meaning equal.
     `argmax_agreement` is the share of examples with the same largest unit, None where every output has
     a single unit. Figures are over values that are finite on both sides; `nan` and `inf` count output
@@ -84,7 +85,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     max_abs: float
     mean_abs: float
     max_relative: float
-    cosine: float
+    cosine: float | None
     sqnr_db: float
     argmax_agreement: float | None
     nan: int
@@ -93,7 +94,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     def within(self, bound: ParityBound) -> bool:
         """Whether outputs are finite wherever the reference is and lie within `bound`."""
-        return self.unmatched == 0 and self.max_relative <= bound.max_relative and self.cosine >= bound.min_cosine
+        near = self.cosine is None or self.cosine >= bound.min_cosine
+        return self.unmatched == 0 and self.max_relative <= bound.max_relative and near
 
 
 def parity(
@@ -119,13 +121,34 @@ def parity(
         max_abs=max(p.max_abs for p in parts),
         mean_abs=sum(p.mean_abs * s for p, s in zip(parts, sizes, strict=True)) / sum(sizes),
         max_relative=max(p.max_relative for p in parts),
-        cosine=min(p.cosine for p in parts),
+        cosine=min((p.cosine for p in parts if p.cosine is not None), default=None),
         sqnr_db=min(p.sqnr_db for p in parts),
         argmax_agreement=min(agreements, default=None),
         nan=sum(p.nan for p in parts),
         inf=sum(p.inf for p in parts),
         unmatched=sum(p.unmatched for p in parts),
     )
+
+
+def clear_agreement(outputs: npt.ArrayLike, reference: npt.ArrayLike, margin: float) -> tuple[float, int] | None:
+    """The share of equal decisions where the reference decides by at least `margin`, and how many examples these are.
+
+    The margin is the largest unit less the next, in the outputs' unit: where it is below the noise of a
+    precision, a decision is a toss-up. None where no example is decided so, or outputs have one unit.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    o, r = np.asarray(outputs, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if o.shape != r.shape:
+        raise ValueError(f"an output of shape {o.shape} cannot be compared with one of shape {r.shape}")
+    if r.ndim < 2 or r.shape[-1] < 2:
+        return None
+    o, r = o.reshape(-1, o.shape[-1]), r.reshape(-1, r.shape[-1])
+    top = np.sort(r, axis=-1)
+    clear = top[:, -1] - top[:, -2] >= margin
+    share = _argmax_agreement(o[clear], r[clear]) if clear.any() else None
+    return None if share is None else (share, int(clear.sum()))
 
 
 def _as_list(arrays: Array | Sequence[npt.ArrayLike]) -> list[Floats]:
@@ -150,7 +173,7 @@ def _one(o: Floats, r: Floats) -> Parity:
         max_abs=largest,
         mean_abs=float(difference.sum() / max(1, sound.sum())),
         max_relative=largest / scale if scale else (0.0 if largest == 0 else math.inf),
-        cosine=float(_cosines(a, b).min()),
+        cosine=float(_cosines(a, b).min()) if a.shape[1] > 1 else None,
         sqnr_db=_decibels(b, difference),
         argmax_agreement=_argmax_agreement(o, r),
         nan=int(np.isnan(o).sum()),

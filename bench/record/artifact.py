@@ -147,7 +147,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the bundle's model is. `metric` is a name of `bench.quality.METRICS`, or None.
 
     `quality_floor` is what the metric of the model as trained must reach, `floor_about` where that number
-    comes from; `agreement_floor` the share of examples that a quantised variant must decide as the source
+    comes from; `agreement_floor` the share of examples, of those that the source decides by `agreement_margin`
+    (its largest output less the next), that a quantised variant must decide as the source
     does. `training` is None for a model that was not trained here.
     """
 
@@ -159,6 +160,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     quality_floor: float | None = None
     floor_about: str | None = None
     agreement_floor: float | None = None
+    agreement_margin: float = 0.0
     licence: str | None = None
     source_quality: float | None = None
     training: Training | None = None

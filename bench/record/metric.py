@@ -31,6 +31,13 @@ METRICS: dict[str, Metric] = {
         Metric("parity_max_abs", "max |Δ|", "1", "lower", "largest absolute difference to the source model"),
         Metric("parity_cosine", "cosine", "1", "higher", "smallest per-example cosine similarity to the source model"),
         Metric("parity_agreement", "agree", "1", "higher", "share of examples decided as the source model decides"),
+        Metric(
+            "clear_agreement",
+            "agree clearly",
+            "1",
+            "higher",
+            "the same share, of the examples that the source decides by the margin that the model's card states",
+        ),
         Metric("p50_latency", "p50", "s", "lower", "median latency of one inference call"),
         Metric("p90_latency", "p90", "s", "lower", "90th percentile of latency"),
         Metric("p99_latency", "p99", "s", "lower", "99th percentile of latency"),

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bench.quality import METRICS as QUALITY
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.row import Row
 from bench.report.training import trained
-from bench.report.units import digits, scale_for
+from bench.report.units import digits, scale_for, spread
 from bench.store.manifest import Manifest
 
 ABSENT = "–"
 _LAST = 99
-_LEAST_SHOWN = 0.001
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ _FIGURES = (
     _Figure("size", "size", 2),
 )
 
+_AGREEMENT = (
+    _Figure("parity_agreement", "agree", 1, places=4),
+    _Figure("clear_agreement", "agree clearly", 2, places=4),
+    _Figure("parity_cosine", "cosine", 3, places=4),
+)
 
 _ONLY_IN = {"capacity": "server", "cold_start": "cold-start"}
 """The scenario without which a figure is not shown."""
@@ -145,7 +150,12 @@ def _columns(rows: Sequence[Row], metric: str | None) -> list[Column]:
 def _shown(rows: Sequence[Row]) -> list[_Figure]:
     """The figures of the table: those of a scenario only where it was run."""
     scenarios = {row.case.scenario for row in rows}
-    return [f for f in _FIGURES if _ONLY_IN.get(f.metric) in scenarios | {None}]
+    shown = [f for f in _FIGURES if _ONLY_IN.get(f.metric) in scenarios | {None}]
+    if any(row.metrics["accuracy"].value is not None for row in rows):
+        return shown
+    # Without labels agreement with the source is all there is to say of quality.
+    agreed = [f for f in _AGREEMENT if any(row.metrics[f.metric].value is not None for row in rows)]
+    return [*agreed, *shown]
 
 
 def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> Column:
@@ -153,7 +163,7 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
     known = [m.value for m in found if m.value is not None]
     spec = METRICS[figure.metric]
     factor, unit = scale_for(spec.unit, known)
-    named = metric if figure.metric == "accuracy" and metric else figure.title
+    named = QUALITY[metric].title if figure.metric == "accuracy" and metric else figure.title
     title = f"{named} {unit}".strip()
     cells = tuple(_cell(m, factor, figure) for m in found)
     best = frozenset() if spec.better == "neither" else _best(rows, found, min if spec.better == "lower" else max)
@@ -188,8 +198,7 @@ def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:
     if measurement.is_estimate:
         shown = f"≈{shown} est."
     if figure.spread and measurement.low is not None and measurement.high is not None and measurement.value:
-        half = (measurement.high - measurement.low) / 2 / measurement.value
-        shown += f" ±{half:.1%}" if half >= _LEAST_SHOWN else f" ±<{_LEAST_SHOWN:.1%}"
+        shown += f" {spread((measurement.high - measurement.low) / 2 / measurement.value)}"
     return shown
 
 

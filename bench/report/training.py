@@ -12,8 +12,9 @@ _COSTS = {"training_time": "time", "training_peak_rss": "peak RSS", "training_en
 def trained(training: Training) -> str:
     """Examples, epochs, machine and every cost, or why one is not known."""
     epochs = len(training.epochs)
-    passes = f"{epochs} epoch{'' if epochs == 1 else 's'}"
-    told = f"trained on {training.examples:,} examples in {passes} on {training.machine}"
+    # A model with a training of its own tells no epochs.
+    passes = f" in {epochs} epoch{'' if epochs == 1 else 's'}" if epochs else ""
+    told = f"trained on {training.examples:,} examples{passes} on {training.machine}"
     costs = [_cost(title, training.costs[name]) for name, title in _COSTS.items() if name in training.costs]
     return "; ".join([f"{told}: {', '.join(costs) or 'no cost is known'}", *training.notes])
 

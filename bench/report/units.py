@@ -13,6 +13,8 @@ _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "1": ((1.0, ""),),
 }
 
+_LEAST_SHOWN = 0.001
+
 
 def scale_for(unit: str, values: Iterable[float]) -> tuple[float, str]:
     """One scale for a whole column: the largest unit in which its smallest positive value is at least 1."""
@@ -42,3 +44,10 @@ def text(value: float, unit: str) -> str:
     """A single figure with its unit: `81.2 µs`."""
     factor, name = scale_for(unit, [value])
     return f"{digits(value / factor)} {name}".strip()
+
+
+def spread(half: float) -> str:
+    """Half an interval relative to its value. Beyond the value itself its size says nothing more."""
+    if half > 1:
+        return "±>100%"
+    return f"±{half:.1%}" if half >= _LEAST_SHOWN else f"±<{_LEAST_SHOWN:.1%}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.export.variants import VARIANTS
 from bench.load.table import SCENARIOS
+from bench.quality import METRICS as QUALITY
 from bench.runtimes.table import RUNTIMES, unavailable
 from bench.sensors.sampler import Sampler
 from bench.sensors.table import SENSORS
@@ -127,6 +128,14 @@ def sensors() -> Lines:
             "here": ("yes" if state.available else "no") + (f": {state.reason}" if state.reason else ""),
         }
         for state in states
+    ]
+
+
+def metrics() -> Lines:
+    """The quality metrics that a model card may name."""
+    return [
+        {"metric": name, "title": metric.title, "better": metric.better, "about": metric.about}
+        for name, metric in QUALITY.items()
     ]
 
 

@@ -69,6 +69,9 @@ class _Judged(_Strict):
     quality_floor: float | None = None
     over_baseline: PositiveFloat | None = Field(default=None, description="floor: so much over the data's baseline")
     agreement_floor: float | None = Field(default=None, gt=0, le=1)
+    agreement_margin: float = Field(
+        default=0.0, ge=0, description="the agreement floor is for examples that the source decides by so much"
+    )
 
 
 class Setting(_Judged):
@@ -117,6 +120,7 @@ class _CardFile(_Described):
     quality_floor: float | None = None
     over_baseline: PositiveFloat | None = None
     agreement_floor: float | None = None
+    agreement_margin: float = 0.0
     setting: list[Setting] = []
 
     @model_validator(mode="after")

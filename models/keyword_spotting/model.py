@@ -13,7 +13,7 @@ def build(card):
     """Zhang et al. 2017 in the sizes of MLPerf Tiny; input [batch, frames, mels, 1], output probabilities."""
     options, rate = card.options, card.training.dropout
     spectrogram = keras.Input((options["frames"], options["mels"], 1), name="log_mel")
-    x = layers.Conv2D(FILTERS, (10, 4), strides=(2, 4), padding="same", use_bias=False)(spectrogram)
+    x = layers.Conv2D(FILTERS, (10, 4), strides=2, padding="same", use_bias=False)(spectrogram)
     x = layers.Dropout(rate)(_active(x))
     for _ in range(BLOCKS):
         x = _active(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x))

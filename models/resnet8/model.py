@@ -13,7 +13,7 @@ def build(card):
     for filters, stride in ((16, 1), (32, 2), (64, 2)):
         x = _block(x, filters, stride)
     x = layers.Flatten()(layers.AveragePooling2D(8)(x))
-    x = layers.Dropout(card.training.dropout)(x)
+    x = layers.Dropout(card.training.dropout if card.training else 0.0)(x)
     classes = layers.Dense(card.options["classes"], activation="softmax", kernel_initializer="he_normal")(x)
     return keras.Model(image, classes, name="resnet8")
 

@@ -22,7 +22,7 @@ def figures(accuracy: float | None = 0.95, agreement: float | None = 0.99, n: in
             return Measurement.unavailable("1", "2 of 9 output values are not finite", n)
         return Measurement(value=value, unit="1", n=n, how="measured:evaluation")
 
-    return {"accuracy": figure(accuracy), "parity_agreement": figure(agreement)}
+    return {"accuracy": figure(accuracy), "parity_agreement": figure(agreement), "clear_agreement": figure(agreement)}
 
 
 @pytest.mark.parametrize("variant", ["fp32", "fp16", "source"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from bench.errors import UserError
-from bench.quality import Parity, bound_for, parity
+from bench.quality import Parity, bound_for, clear_agreement, parity
 
 tensors = array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
     lambda shape: arrays(np.float32, shape, elements=st.floats(-1e3, 1e3, width=32))
@@ -18,7 +18,7 @@ tensors = array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
 def test_equal_outputs_agree_in_every_figure(x):
     found = parity(x, x)
     assert (found.max_abs, found.mean_abs, found.max_relative, found.sqnr_db) == (0, 0, 0, 300)
-    assert found.cosine == pytest.approx(1)
+    assert found.cosine is None or found.cosine == pytest.approx(1)
     assert found.argmax_agreement in (None, 1)
     assert all(found.within(bound_for(p)) for p in ("fp32", "fp16", "int8"))
 
@@ -30,7 +30,8 @@ def test_relative_figures_do_not_depend_on_the_scale(x, power):
     plain, scaled = parity(y, x), parity(y * 2.0**power, x * 2.0**power)
     assert scaled.max_abs == pytest.approx(plain.max_abs * 2.0**power)
     assert scaled.max_relative == pytest.approx(plain.max_relative)
-    assert scaled.cosine == pytest.approx(plain.cosine)
+    assert (scaled.cosine is None) == (plain.cosine is None)
+    assert scaled.cosine is None or scaled.cosine == pytest.approx(plain.cosine)
     assert scaled.sqnr_db == pytest.approx(plain.sqnr_db)
 
 
@@ -46,6 +47,21 @@ def test_figures_by_hand():
 def test_cosine_of_zero_vectors_is_defined():
     assert parity(np.array([[0.0, 0.0]]), np.array([[0.0, 0.0]])).cosine == 1
     assert parity(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]])).cosine == 0
+
+
+def test_the_sign_of_a_single_unit_near_zero_is_no_direction():
+    found = parity(np.array([[1e-6], [2.0]]), np.array([[-1e-6], [2.0]]))
+    assert found.cosine is None
+    assert found.within(bound_for("fp32"))
+
+
+def test_clear_agreement_counts_what_the_source_decides_by_the_margin():
+    reference = np.array([[0.9, 0.1], [0.55, 0.45], [0.2, 0.8]])
+    outputs = np.array([[0.8, 0.2], [0.45, 0.55], [0.7, 0.3]])
+    assert clear_agreement(outputs, reference, 0.0) == (pytest.approx(1 / 3), 3)
+    assert clear_agreement(outputs, reference, 0.2) == (0.5, 2)
+    assert clear_agreement(outputs, reference, 0.95) is None
+    assert clear_agreement(outputs[:, :1], reference[:, :1], 0.0) is None
 
 
 def test_tiny_and_huge_vectors_keep_their_cosine():

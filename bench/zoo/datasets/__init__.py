@@ -180,7 +180,7 @@ DATASETS: dict[str, DatasetSpec] = {
             module="bench.zoo.datasets.credit",
             licence="CC BY 4.0 (I.-C. Yeh; UCI 350)",
             kind="tabular",
-            packages=("polars",),
+            packages=("polars", "scikit-learn"),
             files=(
                 (
                     DataFile(

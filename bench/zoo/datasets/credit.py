@@ -35,6 +35,8 @@ def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     Raises:
         UserError: the file is not the table of the data set.
     """
+    from sklearn.preprocessing import StandardScaler
+
     path = the_one_in("uci-credit-default", files)
     table, rounded = _read(path)
     values, labels, sieve = _cleaned(table)
@@ -53,8 +55,8 @@ def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     )
     values[:, _AMOUNTS] = clip(values[:, _AMOUNTS])
     numbers, flags = _numbers(values), _flags(values)
-    mean, spread = numbers[kept].mean(axis=0), numbers[kept].std(axis=0)
-    features = np.concatenate([(numbers - mean) / spread, flags], axis=1).astype(np.float32)
+    standardised = StandardScaler().fit(numbers[kept]).transform(numbers)
+    features = np.concatenate([standardised, flags], axis=1).astype(np.float32)
     # Two clients who differ only in what was clipped are one client now.
     again = standing_in(features[kept], rows_of(features[held_out]))
     sieve.note("training rows that are like a held-out one: dropped", int(again.sum()), "they are held out")
@@ -84,8 +86,8 @@ def _read(path: Path) -> tuple[Array, Array]:
     try:
         text = pl.read_csv(path, infer_schema=False)
         numbers = text.with_columns(pl.all().str.strip_chars().cast(pl.Float64, strict=False))
-    except pl.exceptions.PolarsError as error:
-        raise _not_the_table(path, str(error).splitlines()[0]) from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _not_the_table(path, str(error).partition("\n")[0]) from error
     if text.width != _COLUMNS or text.columns[0].strip().upper() != "ID":
         raise _not_the_table(path, f"it has {text.width} columns, the first is {text.columns[0]!r}")
     if text.is_empty():

@@ -17,6 +17,7 @@ HELD_OUT = 100
 def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     """Features [n, 10] and target [n, 1], float32, both standardised; `HELD_OUT` patients are kept for evaluation."""
     from sklearn.datasets import load_diabetes
+    from sklearn.preprocessing import StandardScaler
 
     # Not scaled there: scikit-learn scales by all patients, those held out included.
     patients = load_diabetes(scaled=False)
@@ -32,12 +33,12 @@ def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     )
     order = np.random.default_rng(seed).permutation(sieve.kept)
     held_out, kept = order[:HELD_OUT], order[HELD_OUT:]
-    mean, spread = values[kept].mean(axis=0), values[kept].std(axis=0)
-    features = ((values - mean) / spread).astype(np.float32)
-    scaled = ((target - target[kept].mean()) / target[kept].std()).astype(np.float32)
+    features, scaled = (
+        StandardScaler().fit(columns[kept]).transform(columns).astype(np.float32) for columns in (values, target)
+    )
     train = Split((features[kept],), scaled[kept])
     evaluation = Split((features[held_out],), scaled[held_out])
-    columns = features.shape[1]
+    width = features.shape[1]
     return Dataset(
         title,
         seed,
@@ -45,7 +46,7 @@ def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
         calibration_from(train.inputs, seed),
         evaluation,
         cleaning=sieve.report,
-        corrupt=TabularCorruptor(evaluation.inputs[0], np.zeros(columns), np.ones(columns)),
+        corrupt=TabularCorruptor(evaluation.inputs[0], np.zeros(width), np.ones(width)),
         preprocessing=(
             f"features and target standardised by the training part; the target was {target[kept].mean():.1f} ± "
             f"{target[kept].std():.1f}"

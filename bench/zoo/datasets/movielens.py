@@ -63,6 +63,8 @@ def _table(path: Path) -> Array:
         else:
             with path.open("rb") as file:
                 raw = file.read(_LARGEST)
+        if not raw.strip():
+            raise _not_the_ratings(path, "it is empty")
         table = np.loadtxt(io.BytesIO(raw), dtype=np.int64, delimiter="\t", ndmin=2)
     except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, ValueError) as error:
         raise _not_the_ratings(path, str(error)) from error
