@@ -24,7 +24,8 @@ def _two_tower(user, item, options, rate):
 
     def tower(ids, rows, name):
         x = layers.Dropout(rate)(layers.Embedding(rows, width, name=name)(ids))
-        return layers.Dense(width)(layers.Dense(2 * width, activation="relu")(x))
+        # Around the tower, so that a plain product of embeddings is where learning begins.
+        return x + layers.Dense(width)(layers.Dense(2 * width, activation="relu")(x))
 
     left = ops.reshape(tower(user, options["users"], "users"), (-1, 1, width))
     right = ops.reshape(tower(item, options["items"], "items"), (-1, count, width))

@@ -108,6 +108,7 @@ def test_the_run_folder_holds_what_the_design_names_and_the_tables_agree(quick_r
         "cases.parquet",
         "latencies.parquet",
         "telemetry.parquet",
+        "robustness.svg",
         "summary.csv",
         "summary.md",
     }
