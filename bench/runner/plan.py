@@ -247,7 +247,7 @@ def make_subjects(
         except DataMissing as error:
             if len(planned.sources) == 1:
                 raise
-            failure = Failure(reason=" ".join(str(error).split()), phase="export")
+            failure = Failure(reason=f"{error.what}; {error.remedy}", phase="export")
             subjects[name] = Subject(_nothing(source), failure=failure, status="unavailable")
             continue
         except ExportError as error:
