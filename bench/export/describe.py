@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.errors import UserError
 from bench.export.corrupted import write_corrupted
 from bench.export.messages import Described
 from bench.export.origin import Array, predict
@@ -14,11 +15,10 @@ from bench.files import whole
 from bench.quality import METRICS
 from bench.record.artifact import DataInfo, ModelInfo
 from bench.zoo.card import ModelCard
-from bench.zoo.datasets.base import Baseline
 from bench.zoo.hashing import file_sha256
 
 if TYPE_CHECKING:
-    from bench.export.workshop import Workshop
+    from bench.export.workshop import Material, Workshop
 
 INPUTS = "data/inputs.npz"
 LABELS = "data/labels.npy"
@@ -48,7 +48,7 @@ def describe(shop: Workshop) -> Described:
         corrupted = write_corrupted(material.corrupt, len(material.inputs[0]), shop.seed, shop.folder)
         written.append(corrupted.inputs)
     card = shop.card
-    floor, about = _floor(card, metric, material.baseline)
+    floor, about = _floor(card, metric, material)
     model = ModelInfo(
         name=shop.source.name,
         source=shop.source.about,
@@ -71,14 +71,30 @@ def describe(shop: Workshop) -> Described:
         generated=material.generated,
         corrupted=corrupted,
         cleaning=material.cleaning,
+        preprocessing=material.preprocessing,
     )
     return Described(model, data, {name: file_sha256(shop.folder / name) for name in written})
 
 
-def _floor(card: ModelCard | None, metric: str | None, baseline: Baseline | None) -> tuple[float | None, str | None]:
-    """The strictest of the card's floors, and where it comes from."""
+def _floor(card: ModelCard | None, metric: str | None, material: Material) -> tuple[float | None, str | None]:
+    """The strictest of the card's floors, and where it comes from.
+
+    Raises:
+        UserError: the data have no labels, or no baseline, to hold the model to it.
+    """
     if card is None or metric is None:
         return None, None
+    baseline = material.baseline
+    for key, wanted, there in (
+        ("quality_floor", card.quality_floor, material.labels),
+        ("over_baseline", card.over_baseline, baseline),
+    ):
+        if wanted is not None and there is None:
+            raise UserError(
+                f"{key} cannot be held: the data have no {'labels' if key == 'quality_floor' else 'baseline'}",
+                where=card.label,
+                remedy=f"add them, or leave {key} out",
+            )
     floors = {}
     if card.quality_floor is not None:
         floors[f"quality_floor of {card.label}"] = card.quality_floor

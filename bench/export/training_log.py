@@ -61,12 +61,11 @@ class TrainingLog:
             raise ExportError(
                 f"another process has been training this model for over {timeout_s:g} s ({lock.lock_file})"
             ) from error
-        try:
+        with contextlib.ExitStack() as after:
+            after.callback(lock.release)
+            after.callback(self._close)
+            after.callback(self._energy)  # a training that failed must not leave a sampler behind
             yield
-        finally:
-            self._energy()  # a training that failed must not leave a sampler behind
-            self._close()
-            lock.release()
 
     @property
     def kept(self) -> Training | None:

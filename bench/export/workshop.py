@@ -34,6 +34,7 @@ class Material:
     corrupt: Corruptor | None = None
     baseline: Baseline | None = None
     cleaning: tuple[Cleaned, ...] = ()
+    preprocessing: str = ""
 
 
 @dataclass
@@ -123,6 +124,7 @@ def _of(data: Dataset) -> Material:
         corrupt=data.corrupt,
         baseline=data.baseline,
         cleaning=data.cleaning,
+        preprocessing=data.preprocessing,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from bench.metrics.quality import NOT_ASKED
 from bench.quality import METRICS
 from bench.record.measurement import Measurement
 from bench.record.observation import Failure
@@ -53,11 +54,11 @@ def judge(floors: Floors, variant: str, figures: dict[str, Measurement]) -> tupl
 
 
 def _told(title: str, found: Measurement, missed: bool, side: str, about: str | None) -> str | None:
-    """The sentence on a floor that is missed; None where it is reached, or nothing was evaluated."""
+    """The sentence on a floor that is missed; None where it is reached, or nobody asked for an evaluation."""
     source = f" ({about})" if about else ""
     if missed:
         return f"{title} {found.value:.4f} is {side}{source}"
-    if found.value is None and found.n:
-        # Examples were run and give no figure, as where outputs are not finite: that reaches no floor.
+    if found.value is None and found.reason != NOT_ASKED:
+        # No figure, as where outputs are not finite or have another shape: that reaches no floor.
         return f"{title} has no value ({found.reason}), so that it is not known to reach the model's floor{source}"
     return None

@@ -18,6 +18,7 @@ from bench.record.artifact import Bundle
 from bench.record.measurement import Measurement
 from bench.record.observation import Robustness
 
+NOT_ASKED = "no evaluation was asked for"
 NO_DATA = "no evaluation data"
 NO_LABELS = "the evaluation data have no labels"
 _NO_CHOICE = "the outputs choose nothing among several units"

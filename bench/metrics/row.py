@@ -99,7 +99,7 @@ def _size(artifact: Artifact | None) -> Measurement:
 
 def _quality(observations: Sequence[Observation]) -> dict[str, Measurement]:
     """The evaluation is made once, in the first invocation that was asked for it."""
-    return next((seen.quality for seen in observations if seen.quality), quality.missing("no evaluation was asked for"))
+    return next((seen.quality for seen in observations if seen.quality), quality.missing(quality.NOT_ASKED))
 
 
 def _precision(median: Measurement, observations: Sequence[Observation], plan: Plan) -> list[str]:

@@ -98,7 +98,7 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     examples), `labels` (npy) and `reference` (npz: the outputs of the source model for those inputs,
     keys "0", "1", …) are files relative to the bundle; None where there is none. `generated` says that
     the inputs are random, so that no quality can be measured with them. `corrupted` is None where no
-    corruption is defined for this kind of data.
+    corruption is defined for this kind of data. `preprocessing` says how raw data became inputs.
     """
 
     name: str
@@ -109,6 +109,7 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     generated: bool = False
     corrupted: Corrupted | None = None
     cleaning: tuple[Cleaned, ...] = ()
+    preprocessing: str = ""
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from bench.record.observation import Observation, Plan
 from bench.record.row import Row
 from bench.runner.events import Events
 from bench.runner.interrupt import Interrupts
-from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle
+from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle, still_nothing
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
@@ -84,7 +84,10 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
     _same_machine(manifest.environment, read_environment(), folder)
     planned = plan_again(manifest)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        subjects = make_subjects(planned, Path(scratch), events, tensorboard)
+        lost = {model.name: still_nothing(model) for model in manifest.models if not model.content}
+        sources = {name: source for name, source in planned.sources.items() if name not in lost}
+        planned = msgspec.structs.replace(planned, sources=sources)
+        subjects = make_subjects(planned, Path(scratch), events, tensorboard) | lost
         now = {name: subject.entry for name, subject in subjects.items()}
         for model in manifest.models:
             if model.name not in now or now[model.name].content != model.content:

@@ -26,7 +26,7 @@ from bench.suite.expand import expand, only
 from bench.suite.load import load_suite
 from bench.suite.schema import Matrix, Suite
 from bench.zoo.files import DataMissing
-from bench.zoo.find import ModelSource, find
+from bench.zoo.find import ModelSource, find, zoo_models
 from bench.zoo.hashing import file_sha256
 
 BUNDLE_FILE = "bundle.json"
@@ -134,7 +134,8 @@ def plan_run(request: Request) -> Planned:
     named = [msgspec.structs.replace(case, model=sources[case.model].name) if sources else case for case in cases]
     if not named:
         raise UserError("the suite has no case for these models", where=suite.name, remedy="; ".join(notes) or None)
-    labels = {asked: source.name for asked, source in sources.items() if source.kind == "zoo"}
+    known = zoo_models([Path(folder) for folder in request.model_folders])
+    labels = {asked: source.name for asked, source in sources.items() if asked.partition("@")[0] in known}
     suite, request = _settled_names(suite, request, labels)
     return Planned(
         request=request,
@@ -218,7 +219,7 @@ def make_subjects(
 ) -> dict[str, Subject]:
     """Export what is missing; the bundle of each model by name.
 
-    A model whose data are not to be had costs only its own cases, unless it is alone. `tensorboard` is a
+    A zoo model that cannot be had costs only its own cases, unless it is alone. `tensorboard` is a
     folder for the scalars of trainings, one folder a model.
 
     Raises:
@@ -250,6 +251,12 @@ def make_subjects(
             failure = Failure(reason=f"{error.what}; {error.remedy}", phase="export")
             subjects[name] = Subject(_nothing(source), failure=failure, status="unavailable")
             continue
+        except UserError as error:
+            if source.kind != "zoo" or len(planned.sources) == 1:
+                raise
+            failure = Failure(reason=" ".join(str(error).split()), phase="export")
+            subjects[name] = Subject(_nothing(source), failure=failure)
+            continue
         except ExportError as error:
             failure = Failure(reason=f"export: {error.reason}", phase="export", tail=error.tail)
             subjects[name] = Subject(_nothing(source), failure=failure)
@@ -273,10 +280,14 @@ def settle(cases: Sequence[Case], subjects: dict[str, Subject]) -> tuple[Case, .
 
 
 def _nothing(source: ModelSource) -> ModelEntry:
-    """The entry of a model that came to nothing."""
-    return ModelEntry(
-        given=source.about, name=source.name, source_sha256=source.sha256, content=source.sha256, dataset="none"
-    )
+    """The entry of a model that came to nothing: without a content."""
+    return ModelEntry(given=source.about, name=source.name, source_sha256=source.sha256, content="", dataset="none")
+
+
+def still_nothing(entry: ModelEntry) -> Subject:
+    """A model that came to nothing when the run began stays so when it goes on, or its rows would be of two kinds."""
+    reason = "it could not be had when the run began; a new run tries again"
+    return Subject(entry, failure=Failure(reason=reason, phase="export"), status="unavailable")
 
 
 def _subject(given: str, folder: Path, bundle: Bundle, content: str) -> Subject:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bench.files import whole, write_whole
 from bench.record.artifact import Epoch
@@ -33,12 +34,16 @@ class Checkpoint:
 
     def load(self, model: Any) -> Progress:
         """Put the compiled model where the training stopped; an empty progress where there is nothing."""
+        model.optimizer.build(model.trainable_variables)
+        state = [*model.variables, *model.optimizer.variables]
+        before = [np.array(variable) for variable in state]
         try:
             progress = from_json(self._record.read_bytes(), Progress)
-            # An optimiser without its variables would leave their values in the file unread.
-            model.optimizer.build(model.trainable_variables)
             model.load_weights(str(self._weights(len(progress.epochs))))
         except (OSError, ValueError, KeyError, msgspec.MsgspecError):
+            # A damaged file may have been read in part.
+            for variable, value in zip(state, before, strict=True):
+                variable.assign(value)
             return Progress()
         return msgspec.structs.replace(progress, resumed=len(progress.epochs))
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import msgspec
 import numpy as np
+import tensorflow as tf
 
 from bench.errors import UserError
 from bench.quality import METRICS
@@ -47,7 +48,7 @@ def fit(
     options = card.training
     rows, resting = _hold_back(len(data.train), card, data.seed)
     _check_inputs(model, data.train, card)
-    targets = data.train.inputs[0] if card.task == "reconstruction" else data.train.labels
+    targets = _targets(data.train, card)
     chosen = loss if loss is not None else usual_loss(model, data.train, card.task)
     if targets is None or chosen is None:
         raise UserError(
@@ -67,14 +68,26 @@ def fit(
         inputs = _varied(data, card, rng)
         order = rows[rng.permutation(len(rows))]
         told = _Steps(pace, number, -(-len(order) // options.batch))
-        seen = model.fit(
-            given([array[order] for array in inputs]),
-            targets[order],
-            batch_size=options.batch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[told],
-        ).history
+        try:
+            seen = model.fit(
+                given([array[order] for array in inputs]),
+                targets[order],
+                batch_size=options.batch,
+                shuffle=False,
+                verbose=0,
+                callbacks=[told],
+            ).history
+        except (ValueError, tf.errors.OpError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the training failed: {said}", where=card.label, remedy="compare data and model"
+            ) from error
+        if not np.isfinite(seen["loss"][0]):
+            raise UserError(
+                f"the training diverged: the loss of epoch {number} is {seen['loss'][0]}",
+                where=card.label,
+                remedy="lower learning_rate",
+            )
         seconds = time.perf_counter() - began
         epoch = Epoch(
             number=number,
@@ -115,6 +128,14 @@ def _check_inputs(model: Any, train: Split, card: ModelCard) -> None:
         )
 
 
+def _targets(train: Split, card: ModelCard) -> Array | None:
+    """What the model should answer; one-hot labels as class numbers."""
+    if card.task == "reconstruction" or train.labels is None:
+        return train.inputs[0] if card.task == "reconstruction" else None
+    one_hot = card.task == "classification" and train.labels.ndim == 2 and train.labels.shape[1] > 1
+    return np.argmax(train.labels, axis=1) if one_hot else train.labels
+
+
 class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
     """Passes every step on to whoever tells of it."""
 
@@ -146,7 +167,7 @@ def _hold_back(examples: int, card: ModelCard, seed: int) -> tuple[Ints, Ints]:
     """Positions to train on, and those that early stopping watches."""
     stopping = card.training.early_stopping if card.training else None
     order = np.random.default_rng([seed, 0]).permutation(examples)
-    held = 0 if stopping is None else max(1, round(stopping.share * examples))
+    held = 0 if stopping is None else min(max(1, round(stopping.share * examples)), examples - 1)
     return np.sort(order[held:]), np.sort(order[:held])
 
 

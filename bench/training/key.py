@@ -15,7 +15,15 @@ from bench.zoo.versions import installed
 _DECIDES = {"name", "task", "dataset", "weights", "options", "training", "augmentation"}
 """Of the card; floors and titles train nothing."""
 _TOOLS = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn")
-_CODE = ("training", "zoo/datasets", "zoo/augment", "zoo/audio.py", "zoo/clean.py")
+_CODE = (
+    "training",
+    "zoo/datasets",
+    "zoo/augment",
+    "zoo/audio.py",
+    "zoo/clean.py",
+    "zoo/ingredients.py",
+    "zoo/userdata.py",
+)
 
 
 def training_key(folder: Path, card: ModelCard, seed: int) -> str:
@@ -43,7 +51,7 @@ def _code() -> str:
 
 
 def _files(place: Path) -> list[Path]:
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place][: place.is_file()]
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
 
 def _sha256(file: Path) -> str:

@@ -8,7 +8,7 @@ export process imports it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -61,16 +61,21 @@ class Pruning(_Strict):
     learning_rate: PositiveFloat = 1e-3
 
 
+Floor = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Margin = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class _Judged(_Strict):
     """Data and floors: of the whole card, or of one of its settings."""
 
     dataset: str
     weights: str | None = Field(default=None, description="a ready file instead of training, see bench.zoo.weights")
-    quality_floor: float | None = None
+    quality_floor: Floor | None = None
     over_baseline: PositiveFloat | None = Field(default=None, description="floor: so much over the data's baseline")
-    agreement_floor: float | None = Field(default=None, gt=0, le=1)
-    agreement_margin: float = Field(
-        default=0.0, ge=0, description="the agreement floor is for examples that the source decides by so much"
+    agreement_floor: Share | None = None
+    agreement_margin: Margin = Field(
+        default=0.0, description="the agreement floor is for examples that the source decides by so much"
     )
 
 
@@ -117,10 +122,10 @@ class _CardFile(_Described):
 
     dataset: str | None = None
     weights: str | None = None
-    quality_floor: float | None = None
+    quality_floor: Floor | None = None
     over_baseline: PositiveFloat | None = None
-    agreement_floor: float | None = None
-    agreement_margin: float = 0.0
+    agreement_floor: Share | None = None
+    agreement_margin: Margin = 0.0
     setting: list[Setting] = []
 
     @model_validator(mode="after")
@@ -165,13 +170,16 @@ def load_card(folder: Path, setting: str | None) -> ModelCard:
     for card in cards:
         if card.setting == setting:
             return card
-    raise unknown("setting", str(setting), (str(card.setting) for card in cards), where=str(folder / CARD_FILE))
+    known = [card.setting for card in cards if card.setting is not None]
+    if not known:
+        raise UserError(f"{folder.name} has no settings", where=f"@{setting}", remedy=f"ask for {folder.name}")
+    raise unknown("setting", str(setting), known, where=str(folder / CARD_FILE))
 
 
 def _in_force(file: _CardFile, setting: Setting | None, path: Path) -> ModelCard:
     common = file.model_dump(exclude_unset=True, exclude={"setting"})
     if setting is None:
-        return ModelCard.model_validate(common)
+        return validate(common, ModelCard, where=str(path))
     own = setting.model_dump(exclude_unset=True)
     for table in ("options", "training", "augmentation", "pruning"):
         if own.get(table):

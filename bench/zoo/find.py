@@ -14,9 +14,9 @@ import msgspec
 
 from bench.errors import UserError, unknown
 from bench.record.artifact import Format
-from bench.zoo.card import CARD_FILE, CODE_FILE, OWN_DATA, ModelCard, load_card, load_cards
+from bench.zoo.card import CARD_FILE, CODE_FILE, ModelCard, load_card, load_cards
 from bench.zoo.hashing import file_sha256
-from bench.zoo.ingredients import is_here
+from bench.zoo.ingredients import is_here, own_files
 from bench.zoo.sniff import SUFFIXES, check_file, external_files
 
 Kind = Literal["zoo", "keras", "savedmodel", "onnx", "tflite"]
@@ -106,7 +106,7 @@ def case_name(stem: str) -> str:
 def _zoo_source(folder: Path, setting: str | None) -> ModelSource:
     cards = load_cards(folder)
     card = next((c for c in cards if is_here(c)), cards[0]) if setting is None else load_card(folder, setting)
-    own = [folder / card.dataset] if card.dataset.endswith(OWN_DATA) else []
+    own = own_files(folder, card)
     digest = _digest(folder, dict.fromkeys([folder / CARD_FILE, *sorted(folder.rglob("*.py")), *own]))
     return ModelSource(kind="zoo", name=card.label, path=str(folder.resolve()), sha256=digest, setting=card.setting)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.errors import UserError
 from bench.record.artifact import TensorSpec
 from bench.zoo import datasets, userdata
-from bench.zoo.card import DATA_FILE, OWN_DATA, ModelCard
+from bench.zoo.card import CARD_FILE, DATA_FILE, OWN_DATA, ModelCard
 from bench.zoo.datasets.base import Dataset, Split
 from bench.zoo.download import Progress
 from bench.zoo.files import FileSet, content, fetch, locate
@@ -41,8 +43,21 @@ def contents(folder: Path, card: ModelCard) -> dict[str, Any]:
     """All that decides what the data and the weights are: hashes of files and versions of packages."""
     told: dict[str, Any] = {part.name: content(part) for part in _parts(card)}
     if card.dataset.endswith(OWN_DATA):
-        return told | {card.dataset: file_sha256(folder / card.dataset)}
+        return told | {file.relative_to(folder).as_posix(): file_sha256(file) for file in own_files(folder, card)}
     return told | {"packages": installed(datasets.DATASETS[card.dataset].packages)}
+
+
+def own_files(folder: Path, card: ModelCard) -> list[Path]:
+    """The files of the folder that its data come from: code may read any of them."""
+    if card.dataset != DATA_FILE:
+        return [folder / card.dataset] if card.dataset.endswith(OWN_DATA) else []
+    parts = ((file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")) if file.is_file())
+    return [
+        file
+        for file, names in parts
+        if not any(name.startswith((".", "__pycache__")) for name in names)
+        and names not in (("README.md",), (CARD_FILE,))
+    ]
 
 
 def load_data(
@@ -94,4 +109,25 @@ def _by_code(path: Path, card: ModelCard, seed: int, files: Mapping[str, Path]) 
         ) from error
     if not isinstance(data, Dataset):
         raise UserError(f"load() gave {type(data).__name__}", where=str(path), remedy="return a Dataset")
+    for part, split in (("training", data.train), ("evaluation", data.evaluation)):
+        fault = _fault(split)
+        if fault:
+            raise UserError(f"the {part} data have {fault}", where=str(path), remedy="correct load()")
     return data
+
+
+def _fault(split: Split | None) -> str | None:
+    """What is wrong with examples and labels; None where nothing is."""
+    if split is None:
+        return None
+    counts = {len(array) for array in split.inputs} | ({len(split.labels)} if split.labels is not None else set())
+    if len(counts) != 1 or 0 in counts:
+        return f"arrays of {' and '.join(str(count) for count in sorted(counts))} examples"
+    for name, array in (*(("inputs", array) for array in split.inputs), ("labels", split.labels)):
+        if array is None:
+            continue
+        if array.dtype.kind not in "iufb":
+            return f"{name} of type {array.dtype}, which are no numbers"
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"{name} that are not finite"
+    return None

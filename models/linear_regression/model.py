@@ -24,7 +24,7 @@ def train(model, data, card, report):
     options = card.training
     (x,), y = data.train.inputs, data.train.labels
     model.compile(optimizer=keras.optimizers.SGD(options.learning_rate), loss=half_mse)
-    told = max(1, options.epochs // 4)
+    told = options.epochs // 4 if options.epochs % 4 == 0 else options.epochs
     step = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda quarter, logs: report(
             f"training step {(quarter + 1) * told}/{options.epochs}, loss {logs['loss']:.6f}"

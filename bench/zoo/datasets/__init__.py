@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from bench.errors import unknown
+from bench.errors import UserError, unknown
 from bench.zoo.files import DataFile, FileSet
 
 if TYPE_CHECKING:
@@ -264,4 +264,11 @@ def load(name: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     spec = DATASETS[name]
-    return cast("Dataset", importlib.import_module(spec.module).load(spec.title, seed, files, **spec.options))
+    try:
+        return cast("Dataset", importlib.import_module(spec.module).load(spec.title, seed, files, **spec.options))
+    except (ValueError, IndexError, KeyError, EOFError) as error:
+        raise UserError(
+            f"{spec.title} cannot be read: {type(error).__name__}: {error}",
+            where=", ".join(str(place) for place in files.values()) or name,
+            remedy=f"remove the files and run `bench fetch {name}`",
+        ) from error
