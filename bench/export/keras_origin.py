@@ -210,7 +210,7 @@ def _is_about_code(error: BaseException) -> bool:
 
 
 def _program(model: Any) -> Program:
-    flat = _with_plain_flatten(model)
+    flat = _with_plain_layers(model)
     specs = model_inputs(flat)
     structure = flat._inputs_struct if hasattr(flat, "_inputs_struct") else list(flat.inputs)
 
@@ -221,11 +221,12 @@ def _program(model: Any) -> Program:
     return Program(call, specs, [variable.value for variable in flat.variables])
 
 
-def _with_plain_flatten(model: Any) -> Any:
-    """The same model, weights shared, with Flatten as a reshape to [-1, n].
+def _with_plain_layers(model: Any) -> Any:
+    """The same model, weights shared, with some of Keras' layers written so that they convert to one operator.
 
-    Keras writes Flatten with the batch read from the tensor; exported, that is a Shape-Slice-Concat chain
-    that delegates cannot take over.
+    Flatten becomes a reshape to [-1, n]: Keras reads the batch from the tensor, which exports as a
+    Shape-Slice-Concat chain that delegates cannot take over. Embedding becomes a Gather: Keras also minds
+    negative numbers, which exports as five to ten operators before it.
     """
 
     class PlainFlatten(keras.layers.Layer):  # type: ignore[misc]
@@ -236,16 +237,29 @@ def _with_plain_flatten(model: Any) -> Any:
         def call(self, inputs: Any) -> Any:
             return tf.reshape(inputs, (-1, self._size))
 
-    def replace(layer: Any) -> Any:
-        if not isinstance(layer, keras.layers.Flatten) or layer.data_format != "channels_last":
-            return layer
-        axes = layer.output.shape[1:]
-        return layer if None in axes else PlainFlatten(math.prod(axes), name=layer.name)
+    class PlainEmbedding(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, source: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._source = source
 
-    if not any(isinstance(layer, keras.layers.Flatten) for layer in model.layers):
-        return model
+        def call(self, inputs: Any) -> Any:
+            return tf.gather(self._source.embeddings.value, inputs)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return self._source.compute_output_shape(input_shape)
+
+    def plain(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.Flatten) and layer.data_format == "channels_last":
+            axes = layer.output.shape[1:]
+            return layer if None in axes else PlainFlatten(math.prod(axes), name=layer.name)
+        if type(layer) is keras.layers.Embedding and "int" in str(layer.input.dtype):
+            return PlainEmbedding(layer, name=layer.name)
+        return layer
+
     try:
-        flat = keras.models.clone_model(model, clone_function=replace)
-    except (ValueError, TypeError, NotImplementedError):
-        return model
-    return flat
+        replaced = {id(layer): plain(layer) for layer in model.layers}
+        if all(replaced[id(layer)] is layer for layer in model.layers):
+            return model
+        return keras.models.clone_model(model, clone_function=lambda layer: replaced.get(id(layer), layer))
+    except (AttributeError, ValueError, TypeError, NotImplementedError):
+        return model  # a layer used twice has no one input, and what cannot be cloned is exported as it is

@@ -58,7 +58,7 @@ def facts(content: bytes, order: tuple[Sequence[str], Sequence[str]] | None = No
 
     inputs, outputs = specs(content, order)
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    graph = _Graph(model, schema)
+    graph = _Graph(model, schema, _shapes_of_one(content))
     weights = graph.product_weights()
     total = sum(count for count, _ in weights) if weights is not None else 0
     return TfliteFacts(
@@ -131,11 +131,23 @@ def _runs_with_batch_of_two(content: bytes) -> bool:
     return all(shape and shape[0] == 2 for shape in shapes)
 
 
-class _Graph:
-    """The main subgraph of a flatbuffer."""
+def _shapes_of_one(content: bytes) -> dict[int, list[int]]:
+    """The shape of every tensor for one example: the file has 1 for an axis that a reshape leaves open."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    def __init__(self, model: Any, schema: Any) -> None:
+    interpreter = Interpreter(
+        model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    interpreter.allocate_tensors()
+    return {int(d["index"]): [int(axis) for axis in d["shape"]] for d in interpreter.get_tensor_details()}
+
+
+class _Graph:
+    """The main subgraph of a flatbuffer. `shapes` are those of its tensors for one example, by index."""
+
+    def __init__(self, model: Any, schema: Any, shapes: dict[int, list[int]]) -> None:
         self._model = model
+        self._shapes = shapes
         self._main = model.subgraphs[0]
         self._names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
         types = {
@@ -211,8 +223,8 @@ class _Graph:
             name = self._name(op)
             if name not in _PRODUCTS:
                 continue
-            weights = _shape(self._main.tensors[int(op.inputs[1])])
-            made = math.prod(_shape(self._main.tensors[int(op.outputs[0])]))
+            weights = self._shape_of_one(int(op.inputs[1]))
+            made = math.prod(self._shape_of_one(int(op.outputs[0])))
             match name:
                 case "CONV_2D":
                     total += made * math.prod(weights[1:])
@@ -221,13 +233,14 @@ class _Graph:
                 case "FULLY_CONNECTED":
                     total += made * weights[-1]
                 case "TRANSPOSE_CONV":
-                    total += (
-                        math.prod(_shape(self._main.tensors[int(op.inputs[2])])) * weights[0] * math.prod(weights[1:3])
-                    )
+                    total += math.prod(self._shape_of_one(int(op.inputs[2]))) * weights[0] * math.prod(weights[1:3])
                 case _:
                     turned = bool(getattr(op.builtinOptions, "adjY", False))
                     total += made * weights[-1 if turned else -2]
         return total
+
+    def _shape_of_one(self, index: int) -> list[int]:
+        return self._shapes.get(index, _shape(self._main.tensors[index]))
 
     def _name(self, op: Any) -> str:
         code = self._model.operatorCodes[op.opcodeIndex]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.floors import Floors, judge
+from bench.metrics.quality import NOT_ASKED
 from bench.metrics.row import make_row
 from bench.record.case import Case
 from bench.record.measurement import Measurement
@@ -81,7 +82,8 @@ def test_examples_that_give_no_figure_reach_no_floor_but_what_was_not_evaluated_
     failure, _ = judge(FLOORS, "fp16", figures(accuracy=None))
     assert failure is not None
     assert "2 of 9 output values are not finite" in failure.reason
-    assert judge(FLOORS, "fp16", figures(accuracy=None, agreement=None, n=0)) == (None, [])
+    nobody = Measurement.unavailable("1", NOT_ASKED)
+    assert judge(FLOORS, "fp16", dict.fromkeys(figures(), nobody)) == (None, [])
 
 
 def test_a_row_that_fails_for_its_quality_keeps_every_figure() -> None:
