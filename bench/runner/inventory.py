@@ -16,6 +16,9 @@ from bench.store import runs as run_folders
 from bench.store.manifest import read_manifest
 from bench.suite.load import builtin_suites, load_suite
 from bench.zoo.card import load_cards
+from bench.zoo.collection import file_sets
+from bench.zoo.datasets import DatasetSpec
+from bench.zoo.files import DATA_DIR, FileSet, can_be_fetched, download_folder, locate, missing, notes
 from bench.zoo.find import zoo_models
 from bench.zoo.ingredients import is_here
 
@@ -47,6 +50,33 @@ def models(folders: Sequence[Path]) -> Lines:
 
 def _model(name: str, folder: Path, *, title: str, task: str = "", data: str = "", here: str = "") -> dict[str, str]:
     return {"model": name, "task": task, "data": data, "here": here, "title": title, "folder": str(folder)}
+
+
+def datasets() -> Lines:
+    """Data sets and ready weights, with where they lie or how they get here."""
+    return [
+        {
+            "dataset": wanted.name,
+            "title": wanted.title,
+            "kind": wanted.kind if isinstance(wanted, DatasetSpec) else "weights",
+            "licence": wanted.licence,
+            "here": _where(wanted),
+        }
+        for wanted in file_sets().values()
+    ]
+
+
+def _where(wanted: FileSet) -> str:
+    found = locate(wanted)
+    if found is None:
+        if not can_be_fetched(wanted):
+            return f"no: {' '.join(str(missing(wanted)).split())}"
+        return f"no: bench fetch {wanted.name}{' --accept-terms' if wanted.terms else ''}"
+    if not found:
+        return "yes: made or bundled"
+    downloads = download_folder()
+    given = any(not path.is_relative_to(downloads) for path in found.values())
+    return "; ".join([f"yes: in {DATA_DIR}" if given else "yes: downloaded", *notes(wanted)])
 
 
 def variants() -> Lines:
