@@ -22,6 +22,12 @@ def export(
             "--variants", metavar="A,B", help="Variants, see `bench list variants`; all that can be made unless given."
         ),
     ] = None,
+    define: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--define", metavar="NAME=BASE,OPTION=VALUE", help="A variant of your own, on top of a built-in one."
+        ),
+    ] = None,
     formats: Annotated[str, typer.Option("--formats", metavar="A,B", help="onnx, tflite or both.")] = "onnx,tflite",
     data: Annotated[
         Path | None, typer.Option("--data", metavar="NPZ", help="Evaluation data: arrays x, y, calibration.")
@@ -35,6 +41,7 @@ def export(
 
     Exit codes: 0 every variant was made, 1 one could not be made (the bundle says why), 2 bad input.
     """
+    from bench.export.recipes import parse_definition
     from bench.record.codec import plain
     from bench.report.listing import draw
     from bench.report.live import Live
@@ -46,6 +53,7 @@ def export(
             model,
             out,
             variants=None if variants is None else [name.strip() for name in variants.split(",") if name.strip()],
+            own=dict(parse_definition(text) for text in define or ()),
             formats=[name.strip() for name in formats.split(",") if name.strip()],
             data=data,
             model_folders=models or [],

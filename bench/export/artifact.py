@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.export.errors import CannotMake
 from bench.export.origin import Feed, feeds
-from bench.record.artifact import Artifact, Format, TensorSpec
+from bench.export.recipes import Wanted, digest, is_builtin
+from bench.record.artifact import Artifact, TensorSpec
 from bench.zoo.hashing import file_sha256
 
 if TYPE_CHECKING:
@@ -19,17 +20,19 @@ FOLDER = "artifacts"
 _SLACK = 0.005  # batch-normalisation folding and the like may move a few weights
 
 
-def file_name(model: str, variant: str, fmt: Format) -> str:
-    """Where the artifact lies in its bundle."""
-    return f"{FOLDER}/{model}-{variant}.{fmt}"
+def file_name(model: str, wanted: Wanted) -> str:
+    """Where the artifact lies in its bundle: two recipes under one name have two places."""
+    recipe = "" if is_builtin(wanted.variant, wanted.recipe) else f"-{digest(wanted.recipe)}"
+    return f"{FOLDER}/{model}-{wanted.variant}{recipe}.{wanted.format}"
 
 
-def describe_artifact(shop: Workshop, variant: str, fmt: Format, path: Path, notes: list[str]) -> Artifact:
+def describe_artifact(shop: Workshop, wanted: Wanted, path: Path, notes: list[str]) -> Artifact:
     """Read the facts of the file at `path` and run it once.
 
     Raises:
         CannotMake: its own runtime does not run it, or a pruned file does not hold its zeros.
     """
+    variant, fmt = wanted.recipe.base, wanted.format
     pruned = variant.startswith("pruned")
     opset: int | None = None
     if fmt == "onnx":
@@ -57,9 +60,10 @@ def describe_artifact(shop: Workshop, variant: str, fmt: Format, path: Path, not
         _check_zeros(shop, sparsity)
     return Artifact(
         model=shop.source.name,
-        variant=variant,
-        format=fmt,
-        path=file_name(shop.source.name, variant, fmt),
+        variant=wanted.variant,
+        format=wanted.format,
+        recipe=wanted.recipe,
+        path=file_name(shop.source.name, wanted),
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
         inputs=inputs,

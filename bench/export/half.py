@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
 
-def onnx(shop: Workshop, to: Path) -> list[str]:
+def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
     """Weights and arithmetic in float16, float32 in and out."""
     import onnx as onnx_format
     from onnxconverter_common import float16
@@ -31,9 +32,9 @@ def onnx(shop: Workshop, to: Path) -> list[str]:
     return [*notes, *upgraded, "float16 weights and arithmetic between casts of the float32 inputs and outputs"]
 
 
-def tflite(shop: Workshop, to: Path) -> list[str]:
+def tflite(shop: Workshop, to: Path, options: Options) -> list[str]:
     """Weights stored in float16; the runtime widens them where it has no float16 arithmetic."""
-    return shop.origin.tflite(to, "fp16", pruned=False, calibration=[])
+    return shop.origin.tflite(to, "fp16")
 
 
 def _casts_to_float(model: ModelProto) -> set[str]:

@@ -19,6 +19,7 @@ from bench.export.errors import CannotMake
 from bench.export.origin import Array, Feed, TfliteMode
 from bench.export.program import Program, model_inputs, tensor_spec, tidy_names
 from bench.export.prune import VaryOnce, prune, pruning_key, zeros
+from bench.export.pruned import Pruned
 from bench.training.report import Report
 from bench.training.trained import is_whole, keep
 from bench.zoo.card import Pruning
@@ -41,22 +42,24 @@ class _TensorFlowOrigin:
         """See `Origin.run`."""
         return self._program.run(feed)
 
-    def float_onnx(self, to: Path, *, pruned: bool) -> list[str]:
+    def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
         """See `Origin.float_onnx`."""
-        return to_onnx.from_program(self._pruned() if pruned else self._program, to)
+        return to_onnx.from_program(self._program if pruned is None else self._pruned(pruned), to)
 
-    def tflite(self, to: Path, mode: TfliteMode, *, pruned: bool, calibration: Sequence[Feed]) -> list[str]:
+    def tflite(
+        self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
+    ) -> list[str]:
         """See `Origin.tflite`."""
-        program = self._pruned() if pruned else self._program
+        program = self._program if pruned is None else self._pruned(pruned)
         with tempfile.TemporaryDirectory() as folder:
             program.save(Path(folder))
             return to_tflite.from_saved_model(Path(folder), program, mode, calibration, to)
 
-    def pruned_zeros(self) -> float:
+    def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
         raise CannotMake(_NO_TUNING)
 
-    def _pruned(self) -> Program:
+    def _pruned(self, pruned: Pruned) -> Program:
         raise CannotMake(_NO_TUNING)
 
 
@@ -123,12 +126,12 @@ class KerasOrigin(_TensorFlowOrigin):
         self._zeros = 0.0
         super().__init__(_program(model))
 
-    def pruned_zeros(self) -> float:
+    def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
-        self._pruned()
+        self._pruned(pruned)
         return self._zeros
 
-    def _pruned(self) -> Program:
+    def _pruned(self, pruned: Pruned) -> Program:
         if self._pruned_program is None:
             if self.train is None:
                 raise CannotMake(

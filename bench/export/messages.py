@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.record.artifact import Artifact, DataInfo, Epoch, Format, ModelInfo, Unavailable
+from bench.export.recipes import Wanted
+from bench.record.artifact import Artifact, DataInfo, Epoch, ModelInfo, Unavailable
 from bench.zoo.find import ModelSource
 
 
@@ -16,7 +17,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: ModelSource
-    variants: list[tuple[str, Format]]
+    variants: list[Wanted]
     folder: str
     data: str | None
     seed: int
@@ -67,8 +68,7 @@ class Described(msgspec.Struct, frozen=True, tag=True):
 class Started(msgspec.Struct, frozen=True, tag=True):
     """A variant is begun: it is to blame for a crash from here on."""
 
-    variant: str
-    format: Format
+    wanted: Wanted
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from bench.record.artifact import TensorSpec
 
 if TYPE_CHECKING:
     from bench.export.program import Program
+    from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
 OPSET = 17
@@ -22,7 +23,7 @@ BATCH = "batch"
 _MADE_UP = re.compile(r"^unk__\d+$")
 
 
-def fp32(shop: Workshop, to: Path) -> list[str]:
+def fp32(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The model as it is, float32 (or the given file, where it is not float32)."""
     path, notes = shop.float_onnx()
     copy_to(path, to)

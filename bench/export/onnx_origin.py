@@ -14,6 +14,7 @@ from bench.export.errors import CannotMake
 from bench.export.onnx import slim
 from bench.export.onnx_facts import input_specs, output_specs
 from bench.export.origin import Array, Feed, TfliteMode, feeds, generated
+from bench.export.pruned import Pruned
 from bench.export.quantize import close
 
 _KNOWN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
@@ -65,9 +66,9 @@ class OnnxOrigin:
                 remedy="give inputs that fit it with --data",
             ) from error
 
-    def float_onnx(self, to: Path, *, pruned: bool) -> list[str]:
+    def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
         """The given file, simplified where that changes nothing it says."""
-        if pruned:
+        if pruned is not None:
             raise CannotMake(_NO_TUNING)
         if self.not_float is not None:
             onnx.save(self._model, str(to))
@@ -80,11 +81,13 @@ class OnnxOrigin:
         onnx.save(self._model if notes else slimmed, str(to))
         return notes or ["the given file, simplified by onnxslim"]
 
-    def tflite(self, to: Path, mode: TfliteMode, *, pruned: bool, calibration: Sequence[Feed]) -> list[str]:
+    def tflite(
+        self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
+    ) -> list[str]:
         """See `Origin.tflite`."""
         raise CannotMake("an ONNX file cannot be turned into TFLite here")
 
-    def pruned_zeros(self) -> float:
+    def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
         raise CannotMake(_NO_TUNING)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bench.export.pruned import Pruned
 from bench.record.artifact import TensorSpec, one_row_an_example
 
 Array = npt.NDArray[Any]
@@ -29,14 +30,16 @@ class Origin(Protocol):
     def run(self, feed: Feed) -> list[Array]:
         """One inference; real values in and out."""
 
-    def float_onnx(self, to: Path, *, pruned: bool) -> list[str]:
+    def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
         """Write the float32 ONNX file; notes. Raises `CannotMake`."""
 
-    def tflite(self, to: Path, mode: TfliteMode, *, pruned: bool, calibration: Sequence[Feed]) -> list[str]:
+    def tflite(
+        self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
+    ) -> list[str]:
         """Write a TFLite file; notes. Raises `CannotMake`."""
 
-    def pruned_zeros(self) -> float:
-        """The share of zeros among all kernels of the pruned model. Raises `CannotMake` where there is none."""
+    def pruned_zeros(self, pruned: Pruned) -> float:
+        """The share of zeros among all kernels that a pruned file has at least. Raises `CannotMake` where there is none."""
 
 
 def feeds(inputs: Sequence[Array], specs: Sequence[TensorSpec]) -> list[Feed]:

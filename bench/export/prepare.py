@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError
 from bench.export import messages as msg
 from bench.export.cache import bundle_key, tool_versions
 from bench.export.errors import PASSING, ExportError
+from bench.export.recipes import Definition, Wanted, key_of, wanted
 from bench.export.training_log import Meter, TrainingLog
-from bench.export.variants import SOURCE, VARIANTS
+from bench.export.variants import SOURCE
 from bench.files import write_whole
 from bench.process import ChildProcess
 from bench.record import codec
@@ -30,13 +31,13 @@ from bench.zoo.hashing import file_sha256
 from bench.zoo.ingredients import gather
 
 BUNDLE_FILE = "bundle.json"
-Wanted = tuple[str, Format]
 
 
 def prepare(
     source: ModelSource,
-    variants: Sequence[Wanted],
+    variants: Sequence[tuple[str, Format]],
     *,
+    own: Mapping[str, Definition] | None = None,
     data: Path | None = None,
     cache: Path,
     seed: int = 0,
@@ -47,6 +48,9 @@ def prepare(
 ) -> Path:
     """The folder of a bundle that has each of `variants` as an artifact or as unavailable with its reason.
 
+    `own` are the variants that the user defined. The folder may hold more, and other recipes under the same name:
+    see `bench.export.recipes.only`.
+
     What the cache holds whole is not made again; nothing is started where nothing is missing. Two processes
     may call this at once for the same model: the second waits. `timeout_s` bounds the waiting and the
     silence of the child. A source that is already quantised has the artifact `source` in place of `fp32`. `meter`
@@ -56,9 +60,7 @@ def prepare(
         UserError: an unknown variant, or a model or data that cannot be read.
         ExportError: the export process crashed outside any variant, or the time was over.
     """
-    for variant, _ in variants:
-        if variant not in VARIANTS and variant != SOURCE:
-            raise unknown("variant", variant, VARIANTS)
+    chosen = [wanted(variant, fmt, own) for variant, fmt in variants]
     if source.kind == "zoo" and data is not None:
         raise UserError(
             f"the zoo model {source.name} brings its own data",
@@ -92,7 +94,7 @@ def prepare(
     try:
         with log.held(timeout_s):
             _Desk(source, data, folder, log, ingredients, seed=seed, progress=progress, timeout_s=timeout_s).fill(
-                variants
+                chosen
             )
     finally:
         lock.release()
@@ -151,29 +153,28 @@ class _Desk:
         self._bundle = _whole_bundle(folder)
 
     def fill(self, variants: Sequence[Wanted]) -> None:
-        wanted = list(dict.fromkeys(variants))
-        self._forget_passing(wanted)
-        while missing := [each for each in wanted if not self._covers(each)]:
+        asked = list({each.key: each for each in variants}.values())
+        self._forget_passing(asked)
+        while missing := [each for each in asked if not self._covers(each)]:
             blamed = self._run_child(missing)
             if blamed is None:
                 left = [each for each in missing if not self._covers(each)]
                 if left:
-                    raise ExportError(f"the export process finished without a word about {left}")
+                    names = ", ".join(f"{each.format} {each.variant}" for each in left)
+                    raise ExportError(f"the export process finished without a word about {names}")
 
-    def _covers(self, wanted: Wanted) -> bool:
-        variant, fmt = wanted
+    def _covers(self, each: Wanted) -> bool:
         if self._bundle is None:
             return False
-        made = {(a.variant, a.format) for a in self._bundle.artifacts}
-        missing = {(u.variant, u.format) for u in self._bundle.unavailable}
-        return wanted in made | missing or (variant == "fp32" and (SOURCE, fmt) in made)
+        answered = {key_of(answer) for answer in self._bundle.answers}
+        as_given = wanted(SOURCE, each.format).key
+        return each.key in answered or (each.recipe.base == "fp32" and as_given in answered)
 
-    def _forget_passing(self, wanted: Sequence[Wanted]) -> None:
+    def _forget_passing(self, asked: Sequence[Wanted]) -> None:
         if self._bundle is not None:
+            again = {each.key for each in asked}
             kept = tuple(
-                u
-                for u in self._bundle.unavailable
-                if not (u.reason.startswith(PASSING) and (u.variant, u.format) in wanted)
+                u for u in self._bundle.unavailable if not (u.reason.startswith(PASSING) and key_of(u) in again)
             )
             self._bundle = msgspec.structs.replace(self._bundle, unavailable=kept)
 
@@ -202,13 +203,13 @@ class _Desk:
                 while True:
                     message = _next(child, self._timeout_s)
                     if isinstance(message, msg.Started):
-                        at_work = (message.variant, message.format)
+                        at_work = message.wanted
                     elif isinstance(message, msg.Finished):
                         return None
                     else:
                         self._take(message, child)
             except TimeoutError as error:
-                during = f" while making {at_work[1]} {at_work[0]}" if at_work else ""
+                during = f" while making {at_work.format} {at_work.variant}" if at_work else ""
                 raise ExportError(
                     f"the export of {self._source.name} said nothing for over {self._timeout_s:g} s{during} "
                     "and was stopped",
@@ -220,9 +221,16 @@ class _Desk:
                     raise ExportError(f"the export process {ended}", tail=child.tail()) from error
                 # One variant's crash must not lose the others.
                 self._add_missing(
-                    Unavailable(variant=at_work[0], format=at_work[1], reason=f"{PASSING}its converter {ended}")
+                    Unavailable(
+                        variant=at_work.variant,
+                        format=at_work.format,
+                        reason=f"{PASSING}its converter {ended}",
+                        recipe=at_work.recipe,
+                    )
                 )
-                self._progress(f"{at_work[1]} {at_work[0]}: the export process {ended}; going on with the others")
+                self._progress(
+                    f"{at_work.format} {at_work.variant}: the export process {ended}; going on with the others"
+                )
                 return at_work
 
     def _take(self, message: msg.Message, child: ChildProcess) -> None:
@@ -239,9 +247,7 @@ class _Desk:
                 self._begin(msgspec.structs.replace(model, training=self._log.kept), data, files)
             case msg.Made(artifact):
                 bundle = self._known()
-                others = tuple(
-                    a for a in bundle.artifacts if (a.variant, a.format) != (artifact.variant, artifact.format)
-                )
+                others = tuple(a for a in bundle.artifacts if key_of(a) != key_of(artifact))
                 files = {**bundle.files, artifact.path: artifact.sha256}
                 self._save(msgspec.structs.replace(bundle, artifacts=(*others, artifact), files=files))
             case msg.Missing(unavailable):

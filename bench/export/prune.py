@@ -19,6 +19,7 @@ from bench.zoo.card import Pruning
 from bench.zoo.datasets.base import Inputs, Split
 
 if TYPE_CHECKING:
+    from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
 VaryOnce = Callable[[np.random.Generator], Inputs]
@@ -32,28 +33,28 @@ _EVERY = 8  # steps between two choices of the mask
 _BATCH = 32
 
 
-def onnx(shop: Workshop, to: Path) -> list[str]:
+def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The pruned model as float32 ONNX."""
     path, notes = shop.float_onnx(pruned=True)
     copy_to(path, to)
     return [*notes, _about(shop)]
 
 
-def tflite(shop: Workshop, to: Path) -> list[str]:
+def tflite(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The pruned model as float32 TFLite."""
     return [*shop.origin.tflite(to, "fp32", pruned=True, calibration=[]), _about(shop)]
 
 
-def onnx_int8(shop: Workshop, to: Path) -> list[str]:
+def onnx_int8(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The pruned model as static QDQ int8 ONNX."""
     shop.origin.pruned_zeros()  # first, so that its reason is the one given
-    return [*quantize.onnx_static(shop, to, pruned=True), _about(shop)]
+    return [*quantize.onnx_static(shop, to, options, pruned=True), _about(shop)]
 
 
-def tflite_int8(shop: Workshop, to: Path) -> list[str]:
+def tflite_int8(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The pruned model as full-integer TFLite."""
     shop.origin.pruned_zeros()  # first, so that its reason is the one given
-    return [*quantize.tflite_static(shop, to, pruned=True), _about(shop)]
+    return [*quantize.tflite_static(shop, to, options, pruned=True), _about(shop)]
 
 
 def pruning_key(options: Pruning) -> str:

@@ -15,6 +15,8 @@ from bench.export.origin import Array, Feed
 if TYPE_CHECKING:
     import onnx
 
+    from bench.export.pruned import Pruned
+    from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
 _OLDEST_OPSET = 13  # per-channel QuantizeLinear
@@ -24,7 +26,7 @@ _CONV_NOTE = (
 )
 
 
-def onnx_static(shop: Workshop, to: Path, *, pruned: bool = False) -> list[str]:
+def onnx_static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None = None) -> list[str]:
     """QDQ int8: weights per channel, activations by the range seen on the calibration data alone."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -57,12 +59,12 @@ def onnx_static(shop: Workshop, to: Path, *, pruned: bool = False) -> list[str]:
     ]
 
 
-def onnx_dynamic(shop: Workshop, to: Path) -> list[str]:
+def onnx_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     """int8 weights per channel; activations quantised at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as scratch:
-        ready, notes = _ready(shop, Path(scratch), pruned=False)
+        ready, notes = _ready(shop, Path(scratch))
         quantize_dynamic(str(ready), str(to), per_channel=True, weight_type=QuantType.QInt8)
         problem = _refused(to, shop)
         if problem:
@@ -78,14 +80,14 @@ def onnx_dynamic(shop: Workshop, to: Path) -> list[str]:
     return [*notes, _CONV_NOTE] if "ConvInteger" in used else notes
 
 
-def tflite_static(shop: Workshop, to: Path, *, pruned: bool = False) -> list[str]:
+def tflite_static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None = None) -> list[str]:
     """Full integer: int8 weights, activations, inputs and outputs."""
     return shop.origin.tflite(to, "int8", pruned=pruned, calibration=shop.calibration())
 
 
-def tflite_dynamic(shop: Workshop, to: Path) -> list[str]:
+def tflite_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     """int8 weights; activations quantised at run time."""
-    return shop.origin.tflite(to, "int8-dynamic", pruned=False, calibration=[])
+    return shop.origin.tflite(to, "int8-dynamic")
 
 
 def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProto, list[str]]:
@@ -101,6 +103,7 @@ def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProt
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if opset >= _OLDEST_OPSET:
         return model, []
+    before = model.SerializeToString()
     # Before IR 4 every initialiser also stood among the inputs, where optimisers may not touch it.
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -113,19 +116,19 @@ def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProt
     except Exception as error:  # the converter raises RuntimeError and its own kinds
         raise CannotMake(f"its opset {opset} cannot be converted to {OPSET}: {str(error).splitlines()[0]}") from error
     feed = tuple(array[:1] for array in shop.material.inputs)
-    if not same_outputs(newer, shop, feed):
+    if not _same_outputs(
+        before, newer.SerializeToString(), dict(zip([spec.name for spec in shop.origin.inputs], feed, strict=True))
+    ):
         raise CannotMake(f"converted from opset {opset} to {OPSET} it gives other outputs")
     return newer, [f"converted from opset {opset} to {OPSET}"]
 
 
-def same_outputs(model: onnx.ModelProto, shop: Workshop, feed: Feed) -> bool:
-    """Whether `model` agrees with the source on `feed`."""
+def _same_outputs(left: bytes, right: bytes, feed: dict[str, Array]) -> bool:
+    """Whether two ONNX models agree on `feed`."""
     import onnxruntime as ort
 
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [spec.name for spec in shop.origin.inputs]
-    made = session.run([spec.name for spec in shop.origin.outputs], dict(zip(names, feed, strict=True)))
-    return close(made, shop.origin.run(feed))
+    made = [ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feed) for model in (left, right)]
+    return close(*made)
 
 
 def close(left: Sequence[Array], right: Sequence[Array]) -> bool:
@@ -140,13 +143,13 @@ def close(left: Sequence[Array], right: Sequence[Array]) -> bool:
     )
 
 
-def _ready(shop: Workshop, scratch: Path, *, pruned: bool) -> tuple[Path, list[str]]:
+def _ready(shop: Workshop, scratch: Path, *, pruned: Pruned | None = None) -> tuple[Path, list[str]]:
     """The float model with shapes inferred and operators fused, as the quantiser wants it."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    path, notes = shop.float_onnx(pruned=pruned)
-    model, upgraded = recent_opset(onnx.load(str(path)), shop) if not pruned else (onnx.load(str(path)), [])
+    path, notes = shop.float_onnx(pruned)
+    model, upgraded = recent_opset(onnx.load(str(path)), shop)
     current, ready = scratch / "current.onnx", scratch / "ready.onnx"
     onnx.save(model, str(current))
     try:

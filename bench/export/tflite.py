@@ -10,14 +10,15 @@ from bench.export.origin import Array, Feed, TfliteMode
 
 if TYPE_CHECKING:
     from bench.export.program import Program
+    from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
 _SIGNATURE = "serving_default"
 
 
-def fp32(shop: Workshop, to: Path) -> list[str]:
+def fp32(shop: Workshop, to: Path, options: Options) -> list[str]:
     """The model as it is, float32 (or the given file, where it is not float32)."""
-    return shop.origin.tflite(to, "fp32", pruned=False, calibration=[])
+    return shop.origin.tflite(to, "fp32")
 
 
 def from_saved_model(

@@ -11,6 +11,7 @@ import numpy as np
 from bench.errors import UserError
 from bench.export.errors import CannotMake
 from bench.export.origin import Array, Feed, TfliteMode
+from bench.export.pruned import Pruned
 from bench.export.tflite import requantise
 from bench.export.tflite_facts import facts
 from bench.record.artifact import TensorSpec
@@ -68,13 +69,15 @@ class TfliteOrigin:
             for details, spec in zip(made, self.outputs, strict=True)
         ]
 
-    def float_onnx(self, to: Path, *, pruned: bool) -> list[str]:
+    def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
         """See `Origin.float_onnx`."""
         raise CannotMake("a TFLite file cannot be turned into ONNX here")
 
-    def tflite(self, to: Path, mode: TfliteMode, *, pruned: bool, calibration: Sequence[Feed]) -> list[str]:
+    def tflite(
+        self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
+    ) -> list[str]:
         """See `Origin.tflite`."""
-        if pruned:
+        if pruned is not None:
             raise CannotMake(_NO_TUNING)
         if mode == "fp16":
             raise CannotMake("a TFLite file cannot be turned into float16 here; give the Keras model")
@@ -85,7 +88,7 @@ class TfliteOrigin:
         seen = f", calibrated on {len(calibration)} examples" if mode == "int8" else ""
         return [f"quantised by ai-edge-quantizer{seen}"]
 
-    def pruned_zeros(self) -> float:
+    def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
         raise CannotMake(_NO_TUNING)
 

@@ -1,26 +1,40 @@
 """The table of variants. A new one is a file with its function and a line here; nothing heavy is imported.
 
-A function takes the workshop (see `bench.export.workshop`) and the path to write, and returns notes. It
-raises `CannotMake` with a reason where this model cannot become the variant.
+A function takes the workshop (see `bench.export.workshop`), the path to write and the variant's options, which
+are complete and checked, and returns notes. It raises `CannotMake` with a reason where this model cannot become
+the variant.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bench.record.artifact import Format
+from bench.record.case import Option
 
 if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
-Make = Callable[["Workshop", Path], list[str]]
+Options = Mapping[str, Option]
+Make = Callable[["Workshop", Path, Options], list[str]]
 
 SOURCE = "source"
 """A given file that is already quantised or not float32: it stands where `fp32` was asked for."""
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """An option of a variant: its default, whose type every value has, and what values it may take."""
+
+    default: Option
+    about: str
+    choices: tuple[Option, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class VariantSpec:
     title: str
     needs: tuple[str, ...]
     makers: dict[Format, str]
+    options: dict[str, OptionSpec] = field(default_factory=dict)
 
     @property
     def formats(self) -> tuple[Format, ...]:

@@ -11,10 +11,11 @@ from bench.export import messages as msg
 from bench.export.artifact import describe_artifact, file_name
 from bench.export.describe import describe
 from bench.export.errors import PASSING, CannotMake
+from bench.export.recipes import AS_GIVEN, Wanted
 from bench.export.variants import SOURCE, VARIANTS
 from bench.export.workshop import Workshop, open_workshop
 from bench.files import whole
-from bench.record.artifact import Artifact, Epoch, Format, Unavailable
+from bench.record.artifact import Artifact, Epoch, Unavailable
 from bench.training.follow import Ended, peak_rss
 
 _TITLES = {"onnx": "ONNX", "tflite": "TFLite"}
@@ -34,9 +35,9 @@ def work(request: msg.Request, say: Callable[[msg.Message], None]) -> None:
         shop = open_workshop(request, Path(scratch), report, Teller(say))
         if request.describe:
             say(describe(shop))
-        for variant, fmt in request.variants:
-            say(msg.Started(variant, fmt))
-            answer = _make(shop, variant, fmt)
+        for wanted in request.variants:
+            say(msg.Started(wanted))
+            answer = _make(shop, wanted)
             say(msg.Made(answer) if isinstance(answer, Artifact) else msg.Missing(answer))
 
 
@@ -67,9 +68,9 @@ class Teller:
         )
 
 
-def _make(shop: Workshop, variant: str, fmt: Format) -> Artifact | Unavailable:
+def _make(shop: Workshop, wanted: Wanted) -> Artifact | Unavailable:
     try:
-        return _made(shop, variant, fmt)
+        return _made(shop, wanted)
     except CannotMake as error:
         reason = str(error)
     except (MemoryError, OSError) as error:
@@ -78,26 +79,28 @@ def _make(shop: Workshop, variant: str, fmt: Format) -> Artifact | Unavailable:
     except Exception as error:
         traceback.print_exc()
         reason = f"the converter failed: {first_line(error)}"
-    shop.report(f"{fmt} {variant} is unavailable: {reason}")
-    return Unavailable(variant=variant, format=fmt, reason=reason)
+    shop.report(f"{wanted.format} {wanted.variant} is unavailable: {reason}")
+    return Unavailable(variant=wanted.variant, format=wanted.format, reason=reason, recipe=wanted.recipe)
 
 
-def _made(shop: Workshop, variant: str, fmt: Format) -> Artifact:
+def _made(shop: Workshop, wanted: Wanted) -> Artifact:
+    variant, fmt = wanted.variant, wanted.format
     as_given = shop.origin.not_float
     if fmt not in shop.source.formats:
         raise CannotMake(f"a model in {_TITLES[shop.source.kind]} cannot be turned into {_TITLES[fmt]} here")
     if variant == SOURCE and as_given is None:
         raise CannotMake("the model is float32: ask for fp32")
-    if as_given is not None and variant not in (SOURCE, "fp32"):
+    if as_given is not None and wanted.recipe.base not in (SOURCE, "fp32"):
         raise CannotMake(as_given)
-    spec = VARIANTS["fp32" if variant == SOURCE else variant]
+    if as_given is not None:
+        wanted = Wanted(SOURCE, fmt, AS_GIVEN)
+    spec = VARIANTS["fp32" if wanted.variant == SOURCE else wanted.recipe.base]
     if fmt not in spec.makers:
         raise CannotMake(f"{variant} is not made in {fmt}")
-    name = SOURCE if as_given is not None else variant
-    shop.report(f"converting to {fmt} {name}")
-    with whole(shop.folder / file_name(shop.source.name, name, fmt)) as temporary:
-        notes = spec.maker(fmt)(shop, temporary)
-        return describe_artifact(shop, name, fmt, temporary, notes)
+    shop.report(f"converting to {fmt} {wanted.variant}")
+    with whole(shop.folder / file_name(shop.source.name, wanted)) as temporary:
+        notes = spec.maker(fmt)(shop, temporary, wanted.recipe.options)
+        return describe_artifact(shop, wanted, temporary, notes)
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.export.errors import CannotMake
 from bench.export.messages import Request
 from bench.export.origin import Array, Feed, Origin, feeds, generated
+from bench.export.pruned import Pruned
 from bench.record.artifact import Cleaned
 from bench.training.follow import Follower
 from bench.training.report import Report
@@ -49,7 +50,7 @@ class Workshop:
     scratch: Path
     seed: int
     report: Report
-    _float: dict[bool, tuple[Path, list[str]]] = field(default_factory=dict)
+    _float: dict[Pruned | None, tuple[Path, list[str]]] = field(default_factory=dict)
 
     def calibration(self) -> list[Feed]:
         """One feed an example of the calibration data. Raises `CannotMake` where there is none."""
@@ -57,10 +58,10 @@ class Workshop:
             raise CannotMake("no calibration data (give it with --data: the array 'calibration')")
         return feeds(self.material.calibration, self.origin.inputs)
 
-    def float_onnx(self, *, pruned: bool = False) -> tuple[Path, list[str]]:
+    def float_onnx(self, pruned: Pruned | None = None) -> tuple[Path, list[str]]:
         """The float32 ONNX file that other variants start from, and its notes. Raises `CannotMake`."""
         if pruned not in self._float:
-            path = self.scratch / f"float{'-pruned' if pruned else ''}.onnx"
+            path = self.scratch / f"float{'' if pruned is None else '-' + pruned.label}.onnx"
             notes = self.origin.float_onnx(path, pruned=pruned)
             self._float[pruned] = (path, notes)
         path, notes = self._float[pruned]

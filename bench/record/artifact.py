@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from bench.record.case import Option
 from bench.record.measurement import Measurement
 
 Format = Literal["onnx", "tflite"]
-BUNDLE_SCHEMA = 1
+BUNDLE_SCHEMA = 2
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,27 +29,41 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
     zero_point: int | None = None
 
 
+class Recipe(msgspec.Struct, frozen=True):
+    """How a variant is made: one of the built-in variants, and all of its options."""
+
+    base: str
+    options: dict[str, Option] = {}
+
+
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """One exported file and its facts. `path` is relative to the bundle's folder.
 
     `inputs` and `outputs` stand in the order of the source model, whatever the file's own order.
     `sparsity` is the share of exact zeros among the weights of the matrix-product and convolution
-    operators; `parameters` and `macs` are counts for one example. A fact that could not be read is None.
+    operators; `parameters` and `macs` are counts for one example. `bytes_zstd` is the size after compression
+    with Zstandard. `quantised_nodes` and `quantised_macs` are the shares (0..1) of the matrix-product and
+    convolution operators, and of their MACs, whose weights are stored as integers. A fact that could not be read
+    is None.
     `notes` say in plain words what the transformation did or could not do.
     """
 
     model: str
     variant: str
     format: Format
+    recipe: Recipe
     path: str
     sha256: str
     bytes: int
+    bytes_zstd: int | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     opset: int | None = None
     parameters: int | None = None
     macs: int | None = None
     sparsity: float | None = None
+    quantised_nodes: float | None = None
+    quantised_macs: float | None = None
     operators: dict[str, int] = {}
     notes: tuple[str, ...] = ()
 
@@ -67,6 +82,7 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     format: Format
     reason: str
+    recipe: Recipe
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,3 +198,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     tools: dict[str, str] = {}
     seed: int = 0
     schema: int = BUNDLE_SCHEMA
+
+    @property
+    def answers(self) -> tuple[Artifact | Unavailable, ...]:
+        """What became of every variant that was asked for."""
+        return (*self.artifacts, *self.unavailable)

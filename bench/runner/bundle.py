@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import UserError, unknown
-from bench.export.bundle import open_bundle, save
+from bench.export.bundle import open_bundle, read_index, save
 from bench.export.cache import cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
-from bench.export.variants import SOURCE, VARIANTS
+from bench.export.recipes import Definition, Wanted, key_of, only, recipes
+from bench.export.variants import VARIANTS
 from bench.record.artifact import Bundle, Format
 from bench.runner.training import TrainingMeter
 from bench.training.report import Report
@@ -25,6 +26,7 @@ def make_bundle(
     out: Path,
     *,
     variants: Sequence[str] | None,
+    own: Mapping[str, Definition],
     formats: Sequence[str],
     data: Path | None,
     model_folders: Sequence[Path],
@@ -32,24 +34,26 @@ def make_bundle(
     progress: Report,
     tensorboard: Path | None = None,
 ) -> Bundle:
-    """Export `variants` (None: all there are) of `model` to `out`. Raises `UserError`."""
+    """Export `variants` (None: all there are, with the user's `own`) of `model` to `out`. Raises `UserError`."""
     source = find(model, list(model_folders))
+    known = recipes(own, where="--define")
     for name in variants or ():
-        if name not in VARIANTS:
-            raise unknown("variant", name, VARIANTS, where="--variants")
+        if name not in known:
+            raise unknown("variant", name, known, where="--variants")
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS, where="--formats")
-    wanted: list[tuple[str, Format]] = [
-        (name, fmt)
-        for name in (variants or VARIANTS)
-        for fmt in VARIANTS[name].formats
+    asked = [
+        Wanted(name, fmt, known[name])
+        for name in (variants or known)
+        for fmt in VARIANTS[known[name].base].formats
         if fmt in formats and fmt in source.formats
     ]
     try:
         folder = prepare(
             source,
-            wanted,
+            [(each.variant, each.format) for each in asked],
+            own=own,
             data=data,
             cache=cache_dir(),
             seed=seed,
@@ -61,6 +65,7 @@ def make_bundle(
         raise UserError(
             f"export: {error.reason}", where=source.about, remedy=error.tail or "try again, or leave out a variant"
         ) from error
-    save(folder, lambda made: (made.variant, made.format) in wanted or made.variant == SOURCE, out)
+    chosen = {key_of(made) for made in only(read_index(folder), asked).artifacts}
+    save(folder, lambda made: key_of(made) in chosen, out)
     with tempfile.TemporaryDirectory() as scratch:
         return open_bundle(out, Path(scratch))[1]

@@ -283,7 +283,7 @@ def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Ma
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(sys.argv),
         status="running",
-        suite=planned.suite.model_dump(mode="json"),
+        suite=planned.suite.model_dump(mode="json", by_alias=True),
         request=plain(planned.request),
         plan=planned.plan,
         cases=settle(planned.cases, subjects),

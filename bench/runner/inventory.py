@@ -87,6 +87,7 @@ def variants() -> Lines:
             "formats": ", ".join(sorted(spec.formats)),
             "about": spec.title,
             "needs": ", ".join(spec.needs),
+            "options": ", ".join(f"{key}={option.default}" for key, option in spec.options.items()),
         }
         for name, spec in VARIANTS.items()
     ]

@@ -12,9 +12,11 @@ from bench.export.bundle import open_bundle
 from bench.export.cache import cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
+from bench.export.recipes import Definition, Wanted, recipes
+from bench.export.recipes import only as only_wanted
 from bench.export.variants import VARIANTS
 from bench.load.table import SCENARIOS, fault
-from bench.record.artifact import Artifact, Bundle, Format
+from bench.record.artifact import Artifact, Bundle, Format, Recipe
 from bench.record.case import Case, Option
 from bench.record.codec import from_json
 from bench.record.observation import Failure, Observation, Plan, Status
@@ -98,6 +100,7 @@ def plan_run(request: Request) -> Planned:
             remedy="leave it out, or name a suite instead of the bundle",
         )
     suite = _anchored(load_suite("quick" if bundle else request.suite), Path(request.suite).parent)
+    variants = {name: frozenset(VARIANTS[recipe.base].formats) for name, recipe in _recipes(suite).items()}
     for index, matrix in enumerate(suite.matrix):
         _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
     if request.seed is not None:
@@ -109,6 +112,8 @@ def plan_run(request: Request) -> Planned:
         opened = _peek(Path(bundle))
         given = (opened.model.name,)
         models[opened.model.name] = frozenset(a.format for a in opened.artifacts)
+        for answer in opened.answers:
+            variants[answer.variant] = variants.get(answer.variant, frozenset()) | {answer.format}
         suite = _narrowed(suite, opened)
     else:
         folders = [Path(folder) for folder in request.model_folders]
@@ -123,7 +128,7 @@ def plan_run(request: Request) -> Planned:
     cases, notes = expand(
         suite,
         models=models,
-        variants={name: frozenset(spec.formats) for name, spec in VARIANTS.items()},
+        variants=variants,
         runtimes=targets(),
         scenarios=list(SCENARIOS),
         available=unavailable,
@@ -231,13 +236,14 @@ def make_subjects(
         return {bundle.model.name: _subject(planned.bundle, folder, bundle, content)}
     subjects = {}
     for name, source in planned.sources.items():
-        wanted = _wanted(planned.cases, name)
+        wanted = _wanted(planned.cases, name, _recipes(planned.suite))
         if not wanted:
             continue
         try:
             folder = prepare(
                 source,
-                wanted,
+                [(each.variant, each.format) for each in wanted],
+                own=_own(planned.suite),
                 data=Path(planned.request.data) if planned.request.data else None,
                 cache=cache_dir(),
                 seed=planned.suite.seed,
@@ -261,7 +267,7 @@ def make_subjects(
             failure = Failure(reason=f"export: {error.reason}", phase="export", tail=error.tail)
             subjects[name] = Subject(_nothing(source), failure=failure)
             continue
-        bundle = from_json((folder / BUNDLE_FILE).read_bytes(), Bundle)
+        bundle = only_wanted(from_json((folder / BUNDLE_FILE).read_bytes(), Bundle), wanted)
         # The cache's own key: it covers the model, its data, the seed and the tools.
         subjects[name] = _subject(source.about, folder, bundle, folder.name)
     return subjects
@@ -306,15 +312,25 @@ def _subject(given: str, folder: Path, bundle: Bundle, content: str) -> Subject:
     return Subject(entry, str(folder), bundle)
 
 
-def _wanted(cases: Sequence[Case], model: str) -> list[tuple[str, Format]]:
+def _own(suite: Suite) -> dict[str, Definition]:
+    """The variants that the suite defines."""
+    return {name: Definition(given.base, given.options) for name, given in suite.variants.items()}
+
+
+def _recipes(suite: Suite) -> dict[str, Recipe]:
+    """The recipe of every variant that the suite may name. Raises `UserError`."""
+    return recipes(_own(suite), where=f"suite {suite.name}: variants")
+
+
+def _wanted(cases: Sequence[Case], model: str, known: dict[str, Recipe]) -> list[Wanted]:
     """Variants and formats that the cases of a model need, each once, in order."""
     pairs: dict[tuple[str, Format], None] = {}
     for case in cases:
         if case.model == model:
-            for fmt in VARIANTS[case.variant].formats:
+            for fmt in VARIANTS[known[case.variant].base].formats:
                 if fmt in RUNTIMES[case.runtime].formats:
                     pairs[case.variant, fmt] = None
-    return list(pairs)
+    return [Wanted(variant, fmt, known[variant]) for variant, fmt in pairs]
 
 
 def _is_bundle(path: str) -> bool:

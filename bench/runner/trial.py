@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.files import write_whole
-from bench.record.artifact import Artifact, TensorSpec
+from bench.record.artifact import Artifact, Recipe, TensorSpec
 from bench.zoo.hashing import file_sha256
 
 _WIDTH = 512
@@ -43,6 +43,7 @@ class Trial:
             model="trial",
             variant="fp32",
             format="onnx",
+            recipe=Recipe("fp32"),
             path=self.path.name,
             sha256=file_sha256(self.path),
             bytes=self.path.stat().st_size,

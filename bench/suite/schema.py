@@ -32,6 +32,20 @@ class Matrix(_Strict):
     )
 
 
+class VariantDefinition(BaseModel):
+    """A variant of one's own: a built-in one (`from`) and, as further keys, those of its options that differ."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    __pydantic_extra__: dict[str, str | int | float | bool]
+
+    base: str = Field(alias="from", description="a built-in variant; see `bench list variants`")
+
+    @property
+    def options(self) -> dict[str, str | int | float | bool]:
+        """What differs from the built-in variant."""
+        return dict(self.__pydantic_extra__ or {})
+
+
 class Measure(_Strict):
     """How long and how closely to measure; see `bench.record.observation.Plan`. Seconds."""
 
@@ -82,4 +96,5 @@ class Suite(_Strict):
         default="warn", description="what a figure below its model's floor does: warn in the row, or fail the row"
     )
     measure: Measure = Measure()
+    variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")], VariantDefinition] = {}
     matrix: Annotated[list[Matrix], Field(min_length=1)]

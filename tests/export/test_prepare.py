@@ -182,10 +182,10 @@ def _with_child(monkeypatch, script: Path) -> None:
 def test_a_crash_in_one_variant_costs_only_that_variant(tiny, tmp_path, monkeypatch):
     body = (
         "made = real._made\n"
-        "def crash(shop, variant, fmt):\n"
-        "    if variant == 'fp16':\n"
+        "def crash(shop, wanted):\n"
+        "    if wanted.variant == 'fp16':\n"
         "        os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "    return made(shop, variant, fmt)\n"
+        "    return made(shop, wanted)\n"
         "real._made = crash"
     )
     _with_child(monkeypatch, _stand_in(tmp_path, body))
@@ -216,10 +216,10 @@ def test_a_crash_outside_any_variant_is_an_export_error_with_the_tail_of_its_out
 def test_an_exception_in_one_variant_is_its_reason(tiny, tmp_path, monkeypatch):
     body = (
         "made = real._made\n"
-        "def fail(shop, variant, fmt):\n"
-        "    if variant == 'fp16':\n"
+        "def fail(shop, wanted):\n"
+        "    if wanted.variant == 'fp16':\n"
         "        raise ValueError('no such operator')\n"
-        "    return made(shop, variant, fmt)\n"
+        "    return made(shop, wanted)\n"
         "real._made = fail"
     )
     _with_child(monkeypatch, _stand_in(tmp_path, body))

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from bench.load import offline
 from bench.load.base import Requests, Settings, Watch
 from bench.load.crew import Crew
-from bench.record.artifact import Artifact, TensorSpec
+from bench.record.artifact import Artifact, Recipe, TensorSpec
 from bench.record.observation import Plan
 from bench.runtimes.base import Opening, SessionError
 from bench.runtimes.table import open_session
@@ -35,6 +35,7 @@ def opening(tmp_path: Path) -> Opening:
         model="double",
         variant="fp32",
         format="onnx",
+        recipe=Recipe("fp32"),
         path=path.name,
         sha256="0" * 64,
         bytes=path.stat().st_size,
