@@ -23,6 +23,10 @@ TensorboardOption = Annotated[
     Path | None,
     typer.Option("--tensorboard", metavar="DIR", help="Log the training of zoo models there for TensorBoard."),
 ]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option("--inputs", metavar="TOML", help="Descriptions of your model's inputs: tables axes and inputs."),
+]
 ModelsOption = Annotated[
     list[Path] | None, typer.Option("--models", metavar="DIR", help="Look for zoo models here first (repeatable).")
 ]

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import FAILED, JsonOption, ModelsOption, TensorboardOption, consoles, guarded, print_json
+from bench.cli.common import (
+    FAILED,
+    InputsOption,
+    JsonOption,
+    ModelsOption,
+    TensorboardOption,
+    consoles,
+    guarded,
+    print_json,
+)
 
 
 @guarded
@@ -32,9 +41,13 @@ def export(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="NPZ", help="Evaluation data: arrays x, y, calibration.")
     ] = None,
+    inputs: InputsOption = None,
     models: ModelsOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
     tensorboard: TensorboardOption = None,
+    debug_layers: Annotated[
+        bool, typer.Option("--debug-layers", help="Compare every layer with that of fp32: where error enters.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Export a model's variants as a bundle that `bench run BUNDLE` measures on another machine.
@@ -43,9 +56,13 @@ def export(
     """
     from bench.export.recipes import parse_definition
     from bench.record.codec import plain
+    from bench.report.bundle import lines
+    from bench.report.layers import document as layers_document
+    from bench.report.layers import draw as draw_layers
     from bench.report.listing import draw
     from bench.report.live import Live
     from bench.runner.bundle import make_bundle
+    from bench.runner.layers import layer_tables
 
     output, progress = consoles()
     with Live(progress) as live:
@@ -56,22 +73,18 @@ def export(
             own=dict(parse_definition(text) for text in define or ()),
             formats=[name.strip() for name in formats.split(",") if name.strip()],
             data=data,
+            inputs=inputs,
             model_folders=models or [],
             seed=seed,
             progress=live.stage,
             tensorboard=tensorboard,
         )
+        layers = layer_tables(out, live.stage) if debug_layers else []
     if json:
-        print_json({"bundle": str(out), **plain(bundle)})
+        compared = {"layers": layers_document(layers)} if debug_layers else {}
+        print_json({"bundle": str(out), **plain(bundle), **compared})
     else:
-        made = [
-            {"variant": a.variant, "format": a.format, "size": f"{a.bytes:,} B", "notes": "; ".join(a.notes)}
-            for a in bundle.artifacts
-        ]
-        missed = [
-            {"variant": u.variant, "format": u.format, "size": "–", "notes": f"unavailable: {u.reason}"}
-            for u in bundle.unavailable
-        ]
-        draw(output, made + missed)
+        draw(output, lines(bundle))
+        draw_layers(output, layers)
         output.print(f"bundle in {out}", markup=False, soft_wrap=True)
     raise typer.Exit(FAILED if bundle.unavailable and variants is not None else 0)

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli.cache import cache
 from bench.cli.doctor import doctor
+from bench.cli.explain import explain
 from bench.cli.export import export
 from bench.cli.fetch import fetch
 from bench.cli.listing import list_command
@@ -58,9 +60,11 @@ def _root(
 
 app.command("run")(run)
 app.command("show")(show)
+app.command("explain")(explain)
 app.command("list")(list_command)
 app.command("export")(export)
 app.command("fetch")(fetch)
+app.add_typer(cache)
 app.command("doctor")(doctor)
 app.command("selftest")(selftest)
 

@@ -12,6 +12,7 @@ from bench.cli.common import (
     DONE,
     FAILED,
     INTERRUPTED,
+    InputsOption,
     JsonOption,
     ModelsOption,
     OutOption,
@@ -31,7 +32,9 @@ def run(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", metavar="PATH", help="Your own .onnx, .tflite, .keras, .h5 or SavedModel, or a zoo name."
+            "--model",
+            metavar="PATH",
+            help="Your own .onnx, .tflite, .keras, .h5, .pt2 or SavedModel, or a zoo name.",
         ),
     ] = None,
     data: Annotated[
@@ -40,6 +43,7 @@ def run(
             "--data", metavar="NPZ", help="Evaluation data for --model: arrays x, y and, for int8, calibration."
         ),
     ] = None,
+    inputs: InputsOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="GLOB", help="Only cases whose name matches, such as '*/int8/*'."),
@@ -69,7 +73,15 @@ def run(
     with stop_like_ctrl_c(), Live(progress) as live:
         if resume is not None:
             refuse_with_resume(
-                {"SUITE": suite, "--model": model, "--data": data, "--only": only, "--models": models, "--seed": seed}
+                {
+                    "SUITE": suite,
+                    "--model": model,
+                    "--data": data,
+                    "--inputs": inputs,
+                    "--only": only,
+                    "--models": models,
+                    "--seed": seed,
+                }
                 | {"--dry-run": dry_run}
             )
             result = conduct.resume(find(resume, out), live, tensorboard=tensorboard)
@@ -79,6 +91,7 @@ def run(
                 models=tuple(_absolute(name) for name in model or ()),
                 model_folders=tuple(str(folder.resolve()) for folder in models or ()),
                 data=None if data is None else str(data.resolve()),
+                inputs=None if inputs is None else str(inputs.resolve()),
                 only=tuple(only or ()),
                 seed=seed,
             )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from bench.export.errors import CannotMake
+from bench.export.facts import Facts
 from bench.export.origin import Feed, feeds
+from bench.export.pruned import Pruned, pruned_by
 from bench.export.recipes import Wanted, digest, is_builtin
 from bench.record.artifact import Artifact, TensorSpec
 from bench.zoo.hashing import file_sha256
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
 FOLDER = "artifacts"
+_ZSTD_LEVEL = 3
 _SLACK = 0.005  # batch-normalisation folding and the like may move a few weights
 
 
@@ -32,32 +37,12 @@ def describe_artifact(shop: Workshop, wanted: Wanted, path: Path, notes: list[st
     Raises:
         CannotMake: its own runtime does not run it, or a pruned file does not hold its zeros.
     """
-    variant, fmt = wanted.recipe.base, wanted.format
-    pruned = variant.startswith("pruned")
-    opset: int | None = None
-    if fmt == "onnx":
-        from bench.export import onnx_facts
-
-        known = onnx_facts.facts(path)
-        opset, inputs, outputs = known.opset, known.inputs, known.outputs
-        parameters, macs, sparsity, operators = known.parameters, known.macs, known.sparsity, known.operators
-        if shop.origin.not_float is None and variant != "fp32":
-            # The same counts under every transformation: rewritten graphs hide them.
-            base = onnx_facts.facts(shop.float_onnx(pruned=pruned)[0])
-            parameters, macs = base.parameters, base.macs
-        finite = _runs_onnx(path, inputs, outputs, _first(shop))
-    else:
-        from bench.export import tflite_facts
-
-        order = [spec.name for spec in shop.origin.inputs], [spec.name for spec in shop.origin.outputs]
-        lite = tflite_facts.facts(path.read_bytes(), order)
-        inputs, outputs = lite.inputs, lite.outputs
-        parameters, macs, sparsity, operators = lite.parameters, lite.macs, lite.sparsity, lite.operators
-        finite = True
+    pruned = pruned_by(wanted.recipe)
+    known, opset, finite = _onnx(shop, path, pruned) if wanted.format == "onnx" else _tflite(shop, path)
     if not finite:
         notes = [*notes, "gives values that are not finite on the first example"]
-    if pruned:
-        _check_zeros(shop, sparsity)
+    if pruned is not None:
+        _check_zeros(shop.origin.pruned_zeros(pruned), known.sparsity)
     return Artifact(
         model=shop.source.name,
         variant=wanted.variant,
@@ -66,15 +51,47 @@ def describe_artifact(shop: Workshop, wanted: Wanted, path: Path, notes: list[st
         path=file_name(shop.source.name, wanted),
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
-        inputs=inputs,
-        outputs=outputs,
+        bytes_zstd=_compressed(path),
+        inputs=known.inputs,
+        outputs=known.outputs,
         opset=opset,
-        parameters=parameters,
-        macs=macs,
-        sparsity=sparsity,
-        operators=operators,
+        parameters=known.parameters,
+        macs=known.macs,
+        sparsity=known.sparsity,
+        quantised_nodes=known.quantised_nodes,
+        quantised_macs=known.quantised_macs,
+        operators=known.operators,
         notes=tuple(notes),
     )
+
+
+def _onnx(shop: Workshop, path: Path, pruned: Pruned | None) -> tuple[Facts, int | None, bool]:
+    """Facts, opset, and whether all outputs on the first example are finite. Raises `CannotMake`."""
+    from bench.export import onnx_facts
+
+    known = onnx_facts.facts(path)
+    finite = _runs_onnx(path, known.inputs, known.outputs, _first(shop))
+    if shop.origin.not_float is not None:
+        return known, known.opset, finite
+    # The same counts under every transformation: rewritten graphs hide them.
+    base = onnx_facts.facts(shop.float_onnx(pruned)[0])
+    return msgspec.structs.replace(known, parameters=base.parameters, macs=base.macs), known.opset, finite
+
+
+def _tflite(shop: Workshop, path: Path) -> tuple[Facts, None, bool]:
+    from bench.export import tflite_facts
+
+    order = [spec.name for spec in shop.origin.inputs], [spec.name for spec in shop.origin.outputs]
+    return tflite_facts.facts(path.read_bytes(), order), None, True
+
+
+def _compressed(path: Path) -> int:
+    """The size that Zstandard makes of the file at its usual level, B."""
+    import zstandard
+
+    with path.open("rb") as source, Path(os.devnull).open("wb") as nowhere:
+        _, written = zstandard.ZstdCompressor(_ZSTD_LEVEL).copy_stream(source, nowhere)
+    return int(written)
 
 
 def _first(shop: Workshop) -> Feed:
@@ -94,8 +111,7 @@ def _runs_onnx(path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[Tensor
     return all(bool(np.isfinite(array).all()) for array in made if array.dtype.kind == "f")
 
 
-def _check_zeros(shop: Workshop, sparsity: float | None) -> None:
-    expected = shop.origin.pruned_zeros()
-    if sparsity is None or sparsity < expected - _SLACK:
+def _check_zeros(expected: float, sparsity: float | None) -> None:
+    if expected and (sparsity is None or sparsity < expected - _SLACK):
         found = "an unknown share of" if sparsity is None else f"{sparsity:.1%}"
         raise CannotMake(f"the exported file holds {found} zeros where the pruned model has {expected:.1%}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import stat
 import zipfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -14,15 +13,21 @@ from bench.errors import UserError, unknown
 from bench.export.prepare import BUNDLE_FILE
 from bench.files import whole, write_whole
 from bench.record import codec
-from bench.record.artifact import BUNDLE_SCHEMA, Artifact, Bundle
+from bench.record.artifact import BUNDLE_SCHEMA, Artifact, Bundle, Unavailable
+from bench.zoo import archive
 from bench.zoo.hashing import file_sha256
+from bench.zoo.inside import inside
 from bench.zoo.sniff import external_files
 
-LARGEST_BYTES = 8 << 30
+LARGEST_INDEX_BYTES = 64 << 20
+_PACKED = {".npz"}
+"""Data files that are archives themselves."""
 
 
-def save(bundle_dir: Path, chosen: Callable[[Artifact], bool], out: Path) -> Path:
+def save(bundle_dir: Path, chosen: Callable[[Artifact | Unavailable], bool], out: Path) -> Path:
     """Write the `chosen` artifacts of the bundle in `bundle_dir`, and its data, to `out`.
+
+    Of what could not be made, that which is `chosen` stays on record.
 
     A zip where `out` ends in `.zip`, else a folder.
 
@@ -31,20 +36,21 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact], bool], out: Path) -> Pat
     """
     bundle = read_index(bundle_dir)
     artifacts = tuple(artifact for artifact in bundle.artifacts if chosen(artifact))
+    unavailable = tuple(missed for missed in bundle.unavailable if chosen(missed))
     if not artifacts:
         raise unknown(
             "variant", "(none chosen)", {f"{a.format} {a.variant}" for a in bundle.artifacts}, where=str(bundle_dir)
         )
-    names = [*bundle.data.paths, *(artifact.path for artifact in artifacts)]
+    parts = (name for artifact in artifacts for name in _parts(bundle_dir, artifact))
+    names = tuple(dict.fromkeys((*bundle.data.paths, *parts)))
     files = {name: file_sha256(_inside(bundle_dir, name)) for name in names}
-    index = codec.json_bytes(msgspec.structs.replace(bundle, artifacts=artifacts, files=files))
+    kept = msgspec.structs.replace(bundle, artifacts=artifacts, unavailable=unavailable, files=files)
+    index = codec.json_bytes(kept)
     if out.suffix.lower() == ".zip":
         if out.is_dir():
             raise UserError("there is a folder of that name", where=str(out), remedy="choose another name")
-        with whole(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(BUNDLE_FILE, index)
-            for name in names:
-                archive.write(bundle_dir / name, name)
+        with whole(out) as temporary:
+            _zip(temporary, bundle_dir, names, index)
         return out
     if out.exists() and not (out / BUNDLE_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(
@@ -55,6 +61,18 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact], bool], out: Path) -> Pat
             shutil.copyfile(bundle_dir / name, temporary)
     write_whole(out / BUNDLE_FILE, index)
     return out
+
+
+def _zip(to: Path, folder: Path, names: Iterable[str], index: bytes) -> None:
+    """Write an archive that `open_bundle` takes: what shrinks as a bomb would is stored as it is."""
+    for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        with zipfile.ZipFile(to, "w", compression) as zipped:
+            zipped.writestr(BUNDLE_FILE, index)
+            for name in names:
+                zipped.write(folder / name, name)
+        with zipfile.ZipFile(to) as zipped:
+            if archive.fault(zipped, to.stat().st_size) is None:
+                return
 
 
 def open_bundle(path: Path, scratch: Path) -> tuple[Path, Bundle]:
@@ -83,24 +101,43 @@ def open_bundle(path: Path, scratch: Path) -> tuple[Path, Bundle]:
                 where=str(path),
                 remedy="export it again",
             )
-        if artifact.format == "onnx":
-            external_files(folder / artifact.path)
-    for entry in bundle.data.paths:
-        if entry not in bundle.files:
-            raise UserError(f"the bundle's data {entry!r} has no checksum", where=str(path), remedy="export it again")
+        _check_listed(bundle, _parts(folder, artifact, where=path), path)
+    _check_listed(bundle, bundle.data.paths, path)
+    for name in bundle.data.paths:
+        if Path(name).suffix in _PACKED:
+            with archive.opened(folder / name, f"the bundle's file {name!r}"):
+                pass  # its directory is checked: it is read whole later
     return folder, bundle
+
+
+def _parts(folder: Path, artifact: Artifact, *, where: Path | None = None) -> list[str]:
+    """The files of an artifact, relative to the bundle: itself, and those that hold its large tensors."""
+    if artifact.format != "onnx":
+        return [artifact.path]
+    beside = external_files(_inside(folder, artifact.path, where=where))
+    return [artifact.path, *(file.relative_to(folder).as_posix() for file in beside)]
+
+
+def _check_listed(bundle: Bundle, names: Iterable[str], path: Path) -> None:
+    for name in names:
+        if name not in bundle.files:
+            raise UserError(f"the bundle's file {name!r} has no checksum", where=str(path), remedy="export it again")
 
 
 def read_index(folder: Path, *, where: Path | None = None) -> Bundle:
     """The `bundle.json` of a folder. Raises `UserError`."""
     shown = str(where or folder)
-    try:
-        content = (folder / BUNDLE_FILE).read_bytes()
-    except OSError as error:
+    index = folder / BUNDLE_FILE
+    if not index.is_file():
         raise UserError(
             f"this is not a bundle: it has no {BUNDLE_FILE}", where=shown, remedy="make one with bench export"
-        ) from error
+        )
+    if index.stat().st_size > LARGEST_INDEX_BYTES:
+        raise UserError(
+            f"{BUNDLE_FILE} has over {LARGEST_INDEX_BYTES >> 20} MiB", where=shown, remedy="do not use this bundle"
+        )
     try:
+        content = index.read_bytes()
         found = msgspec.json.decode(content, type=_Schema).schema
         if found != BUNDLE_SCHEMA:
             raise UserError(
@@ -109,7 +146,7 @@ def read_index(folder: Path, *, where: Path | None = None) -> Bundle:
                 remedy="use the version that made it, or export it again",
             )
         return codec.from_json(content, Bundle)
-    except msgspec.MsgspecError as error:
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise UserError(
             f"{BUNDLE_FILE} is not a bundle's index: {error}", where=shown, remedy="export it again"
         ) from error
@@ -120,10 +157,8 @@ class _Schema(msgspec.Struct):
 
 
 def _inside(folder: Path, name: str, *, where: Path | None = None) -> Path:
-    parts = PurePosixPath(name)
-    target = folder / parts
-    leaves = parts.is_absolute() or ".." in parts.parts or "\\" in name or not name
-    if leaves or not target.resolve().is_relative_to(folder.resolve()):
+    target = None if "\\" in name else inside(folder, name)
+    if target is None:
         raise UserError(
             f"the bundle names the file {name!r}, outside its own folder",
             where=str(where or folder),
@@ -133,39 +168,15 @@ def _inside(folder: Path, name: str, *, where: Path | None = None) -> Path:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            total = sum(member.file_size for member in members)
-            if total > LARGEST_BYTES:
-                raise UserError(
-                    f"the bundle unpacks to {total} bytes, over the limit of {LARGEST_BYTES}",
-                    where=str(path),
-                    remedy="unpack it yourself and give the folder",
-                )
-            for member in members:
-                if stat.S_ISLNK(member.external_attr >> 16):
-                    raise UserError(
-                        f"the bundle holds the link {member.filename!r}", where=str(path), remedy="export it again"
-                    )
-                _extract(archive, member, _inside(folder, member.filename, where=path), path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(
-            f"the bundle is not a whole zip archive: {error}", where=str(path), remedy="copy it again"
-        ) from error
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, path: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    left = member.file_size
-    with archive.open(member) as source, target.open("wb") as sink:
-        # The size that the archive announces is not to be trusted: count what comes out.
-        while chunk := source.read(1 << 20):
-            left -= len(chunk)
-            if left < 0:
-                raise UserError(
-                    f"the bundle's member {member.filename!r} is larger than it says",
-                    where=str(path),
-                    remedy="copy it again",
-                )
-            sink.write(chunk)
+    with archive.opened(path, "the bundle") as zipped:
+        members = [member for member in zipped.infolist() if not member.is_dir()]
+        folder.mkdir(parents=True, exist_ok=True)
+        needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"the bundle unpacks to {needed:,} bytes, and {folder} has room for {free:,}",
+                where=str(path),
+                remedy="make room there, set TMPDIR to another folder, or unpack it yourself and give the folder",
+            )
+        for member in members:
+            archive.extract(zipped, member, _inside(folder, member.filename, where=path))

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.export.errors import ExportError
+from bench.export.inputs import Descriptions
 from bench.files import cache_dir as cache_dir  # noqa: PLC0414 callers of the export know it from here
+from bench.zoo.code import code_sha256
 from bench.zoo.find import ModelSource, source_card
 from bench.zoo.ingredients import contents
 from bench.zoo.userdata import data_sha256
@@ -29,9 +31,51 @@ _TOOLS = (
     "ai-edge-quantizer",
     "scikit-learn",
     "numpy",
+    "torch",
+    "onnxscript",
+    "flatbuffers",
 )
 _LIGHT = {"onnx", "onnxruntime", "onnxruntime-gpu", "onnxslim", "onnxconverter-common", "numpy"}
-_BY_KIND = {"onnx": _LIGHT, "tflite": {"ai-edge-litert", "ai-edge-quantizer", "numpy"}}
+_BY_KIND = {
+    "onnx": _LIGHT,
+    "torch": _LIGHT | {"torch", "onnxscript"},
+    "tflite": {"ai-edge-litert", "ai-edge-quantizer", "flatbuffers", "numpy"},
+}
+
+CODE = (
+    "export",
+    "training",
+    "zoo",
+    "quality",
+    "record/artifact.py",
+    "record/case.py",
+    "record/codec.py",
+    "record/measurement.py",
+)
+NOT_DECIDING = {
+    "export/bundle.py",
+    "export/cache.py",
+    "export/clean.py",
+    "export/contents.py",
+    "export/prepare.py",
+    "export/training_log.py",
+    "export/uses.py",
+    "training/key.py",
+    "training/report.py",
+    "zoo/archive.py",
+    "zoo/code.py",
+    "zoo/collection.py",
+    "zoo/download.py",
+    "zoo/files.py",
+    "zoo/find.py",
+    "zoo/hashing.py",
+    "zoo/inside.py",
+    "zoo/onnx_sketch.py",
+    "zoo/pt2.py",
+    "zoo/sniff.py",
+    "zoo/versions.py",
+}
+"""What only looks for files, checks and keeps them: what it finds is in the key by its content."""
 
 
 def tool_versions(kind: str) -> dict[str, str]:
@@ -40,11 +84,11 @@ def tool_versions(kind: str) -> dict[str, str]:
     return installed(name for name in _TOOLS if name in wanted)
 
 
-def bundle_key(source: ModelSource, data: Path | None, seed: int) -> str:
+def bundle_key(source: ModelSource, data: Path | None, seed: int, inputs: Descriptions | None = None) -> str:
     """The content address of the bundle of `source`: 24 hexadecimal digits.
 
     Covers the model's files, the data (its bytes, or the zoo's loader and the package that holds it), the
-    seed, the code of the export and the versions of its tools. Imports nothing heavy.
+    descriptions of its inputs, the seed, the code of the export and the versions of its tools. Imports nothing heavy.
 
     Raises:
         UserError: a model card or the data cannot be read. ExportError: not a source that can be exported.
@@ -57,6 +101,7 @@ def bundle_key(source: ModelSource, data: Path | None, seed: int) -> str:
         "tools": tool_versions(source.kind),
         "code": _code_sha256(),
         "data": data_sha256(data) if data is not None else None,
+        "inputs": (inputs or Descriptions()).key(),
     }
     if source.kind == "zoo":
         if data is not None:
@@ -68,9 +113,4 @@ def bundle_key(source: ModelSource, data: Path | None, seed: int) -> str:
 @cache
 def _code_sha256() -> str:
     """A hash of the code that decides the content of an export, so that a change of it is never missed."""
-    package = Path(__file__).resolve().parent.parent
-    total = hashlib.sha256()
-    for folder in ("export", "training", "zoo", "quality", "record"):
-        for file in sorted((package / folder).rglob("*.py")):
-            total.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    return total.hexdigest()
+    return code_sha256(CODE, NOT_DECIDING)

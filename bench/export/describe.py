@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench.errors import UserError
 from bench.export.corrupted import write_corrupted
+from bench.export.edges import edge_cases
 from bench.export.messages import Described
 from bench.export.origin import Array, predict
 from bench.files import whole
 from bench.quality import METRICS
-from bench.record.artifact import DataInfo, ModelInfo
+from bench.record.artifact import STARTS_KEY, STATE_KEY, DataInfo, Edges, ModelInfo
 from bench.zoo.card import ModelCard
 from bench.zoo.hashing import file_sha256
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 INPUTS = "data/inputs.npz"
 LABELS = "data/labels.npy"
 REFERENCE = "data/reference.npz"
+EDGES = Edges(inputs="data/edges.npz", reference="data/edges-reference.npz", kinds=())
 
 
 def describe(shop: Workshop) -> Described:
@@ -34,7 +37,7 @@ def describe(shop: Workshop) -> Described:
     material = shop.material
     shop.report(f"reference outputs on {material.name}, {len(material.inputs[0])} examples")
     reference = predict(shop.origin.run, material.inputs, shop.origin.inputs)
-    _save(shop.folder / INPUTS, material.inputs)
+    _save(shop.folder / INPUTS, material.inputs, _carried(material))
     _save(shop.folder / REFERENCE, reference)
     written = [INPUTS, REFERENCE]
     if material.labels is not None:
@@ -47,6 +50,8 @@ def describe(shop: Workshop) -> Described:
         shop.report("corrupted evaluation inputs")
         corrupted = write_corrupted(material.corrupt, len(material.inputs[0]), shop.seed, shop.folder)
         written.append(corrupted.inputs)
+    edges = _edges(shop)
+    written += [edges.inputs, edges.reference] if edges is not None else []
     card = shop.card
     floor, about = _floor(card, metric, material)
     model = ModelInfo(
@@ -61,6 +66,7 @@ def describe(shop: Workshop) -> Described:
         agreement_margin=card.agreement_margin if card else 0.0,
         licence=card.licence if card else None,
         source_quality=_quality(metric, reference, material.labels),
+        state=_names(shop),
     )
     data = DataInfo(
         name=material.name,
@@ -72,8 +78,21 @@ def describe(shop: Workshop) -> Described:
         corrupted=corrupted,
         cleaning=material.cleaning,
         preprocessing=material.preprocessing,
+        edges=edges,
     )
     return Described(model, data, {name: file_sha256(shop.folder / name) for name in written})
+
+
+def _edges(shop: Workshop) -> Edges | None:
+    """Write edge inputs and what the source answers; None where it answers none."""
+    found = edge_cases(shop.origin.run, shop.material.inputs, shop.origin.inputs)
+    for what in found.left_out:
+        shop.report(f"no edge inputs of the kind {what}")
+    if not found.kinds:
+        return None
+    _save(shop.folder / EDGES.inputs, found.inputs)
+    _save(shop.folder / EDGES.reference, found.outputs)
+    return replace(EDGES, kinds=found.kinds)
 
 
 def _floor(card: ModelCard | None, metric: str | None, material: Material) -> tuple[float | None, str | None]:
@@ -130,7 +149,20 @@ def _quality(metric: str | None, outputs: list[Array], labels: Array | None) -> 
     return METRICS[metric](outputs[0], labels).value
 
 
-def _save(path: Path, arrays: list[Array] | tuple[Array, ...]) -> None:
-    by_position: dict[str, Any] = {str(i): array for i, array in enumerate(arrays)}
+def _names(shop: Workshop) -> tuple[tuple[str, str], ...]:
+    """The inputs of the state and the outputs that feed them."""
+    inputs, outputs = shop.origin.inputs, shop.origin.outputs
+    return tuple((inputs[place].name, outputs[source].name) for place, source in shop.material.state)
+
+
+def _carried(material: Material) -> dict[str, Array]:
+    """What an evaluation has to know to carry the state of a variant itself; nothing for a model without one."""
+    if not material.state:
+        return {}
+    return {STATE_KEY: np.array(material.state, np.int64), STARTS_KEY: np.array(material.starts, np.int64)}
+
+
+def _save(path: Path, arrays: list[Array] | tuple[Array, ...], more: dict[str, Array] | None = None) -> None:
+    named: dict[str, Any] = {str(i): array for i, array in enumerate(arrays)} | (more or {})
     with whole(path) as temporary:
-        np.savez(temporary, **by_position)
+        np.savez(temporary, **named)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,16 +18,35 @@ from bench.errors import UserError
 from bench.export import onnx as to_onnx
 from bench.export import tflite as to_tflite
 from bench.export.errors import CannotMake
-from bench.export.origin import Array, Feed, TfliteMode
+from bench.export.fine_tune import VaryOnce, fine_tune
+from bench.export.keras_channels import without_channels
+from bench.export.keras_masks import prune, zeros
+from bench.export.keras_qat import quantisation_aware
+from bench.export.origin import Array, Feed, Origin, TfliteMode
 from bench.export.program import Program, model_inputs, tensor_spec, tidy_names
-from bench.export.prune import VaryOnce, prune, pruning_key, zeros
 from bench.export.pruned import Pruned
 from bench.training.report import Report
 from bench.training.trained import is_whole, keep
 from bench.zoo.card import Pruning
 from bench.zoo.datasets.base import Split
 
+_NO_DATA = (
+    "one shot, not fine-tuned: there are no training data "
+    "(for your own model: the arrays 'train_x' and 'train_y' of --data)"
+)
+_NOT_ASKED = "one shot, not fine-tuned: no epoch was asked for"
+_PRUNING_CODE = ("channels", "fine_tune", "keras_channels", "keras_masks", "masks")
+_QAT_CODE = ("fine_tune", "keras_qat")
 _NO_TUNING = "a SavedModel cannot be fine-tuned here; give the .keras file"
+
+
+@dataclass(frozen=True)
+class _PrunedProgram:
+    """`zeros` is the share of zeros among its kernels."""
+
+    program: Program
+    zeros: float
+    notes: tuple[str, ...]
 
 
 class _TensorFlowOrigin:
@@ -44,23 +65,30 @@ class _TensorFlowOrigin:
 
     def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
         """See `Origin.float_onnx`."""
-        return to_onnx.from_program(self._program if pruned is None else self._pruned(pruned), to)
+        program, notes = self._as_asked(pruned)
+        return [*notes, *to_onnx.from_program(program, to)]
 
     def tflite(
         self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
     ) -> list[str]:
         """See `Origin.tflite`."""
-        program = self._program if pruned is None else self._pruned(pruned)
+        program, notes = self._as_asked(pruned)
         with tempfile.TemporaryDirectory() as folder:
             program.save(Path(folder))
-            return to_tflite.from_saved_model(Path(folder), program, mode, calibration, to)
+            return [*notes, *to_tflite.from_saved_model(Path(folder), program, mode, calibration, to)]
 
     def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
         raise CannotMake(_NO_TUNING)
 
-    def _pruned(self, pruned: Pruned) -> Program:
+    def _pruned(self, pruned: Pruned) -> _PrunedProgram:
         raise CannotMake(_NO_TUNING)
+
+    def _as_asked(self, pruned: Pruned | None) -> tuple[Program, list[str]]:
+        if pruned is None:
+            return self._program, []
+        made = self._pruned(pruned)
+        return made.program, list(made.notes)
 
 
 class SavedModelOrigin(_TensorFlowOrigin):
@@ -117,47 +145,100 @@ class Tuning:
 
 
 class KerasOrigin(_TensorFlowOrigin):
-    """A Keras model. `train` is what pruned variants are fine-tuned on; None: they cannot be made."""
+    """A Keras model. `train` is what pruned variants are fine-tuned on; None: they are made in one shot."""
 
     def __init__(self, model: Any, train: Split | None, tuning: Tuning) -> None:
         self.train = train
         self._tuning = tuning
-        self._pruned_program: Program | None = None
-        self._zeros = 0.0
+        self._made: dict[Pruned, _PrunedProgram] = {}
         super().__init__(_program(model))
 
     def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
-        self._pruned(pruned)
-        return self._zeros
+        return self._pruned(pruned).zeros
 
-    def _pruned(self, pruned: Pruned) -> Program:
-        if self._pruned_program is None:
-            if self.train is None:
-                raise CannotMake(
-                    "fine-tuning needs training data (for your own model: the arrays 'train_x' and 'train_y' of --data)"
-                )
-            tuning = self._tuning
-            path = tuning.kept / f"pruned-{pruning_key(tuning.options)}.keras"
-            copy = tuning.again()
-            if is_whole(path):
-                copy.load_weights(str(path))
-            else:
-                keras.utils.set_random_seed(tuning.seed)
-                prune(
-                    copy,
-                    self.train,
-                    tuning.options,
-                    tuning.report,
-                    task=tuning.task,
-                    loss=tuning.loss(),
-                    vary=tuning.vary,
-                    seed=tuning.seed,
-                )
-                keep(path, copy.save)
-            self._zeros = zeros(copy)
-            self._pruned_program = _program(copy)
-        return self._pruned_program
+    def quantisation_aware(self, epochs: int, learning_rate: float, *, per_channel: bool) -> tuple[Origin, list[str]]:
+        """The model fine-tuned to bear int8, still float32, and notes. Raises `CannotMake`."""
+        if self.train is None or not epochs:
+            raise CannotMake("quantisation-aware fine-tuning needs training data and an epoch at least")
+        tuning = self._tuning
+        options = Pruning(epochs=epochs, learning_rate=learning_rate)
+        kind = "channel" if per_channel else "tensor"
+        path = tuning.kept / f"qat-{kind}-{tuning_key(options, _QAT_CODE)}.keras"
+        model = tuning.again()
+        if is_whole(path):
+            model.load_weights(str(path))
+        else:
+            keras.utils.set_random_seed(tuning.seed)
+            tune = partial(fine_tune, train=self.train, options=options, report=tuning.report, **self._how())
+            quantisation_aware(model, tune, per_channel=per_channel)
+            keep(path, model.save)
+        notes = [f"{epochs} epochs of quantisation-aware fine-tuning, kernels rounded per {kind}"]
+        return _TensorFlowOrigin(_program(model)), notes
+
+    def _pruned(self, pruned: Pruned) -> _PrunedProgram:
+        if pruned not in self._made:
+            self._made[pruned] = self._prune(pruned)
+        return self._made[pruned]
+
+    def _prune(self, pruned: Pruned) -> _PrunedProgram:
+        options = self._options(pruned)
+        tuned = self.train is not None and options.epochs > 0
+        smaller = self._tuning.again()
+        if pruned.kind == "channels":
+            smaller, notes = without_channels(smaller, pruned.keep, pruned.norm)
+        else:
+            notes = [_about(pruned, options.target)]
+        path = self._tuning.kept / f"pruned-{pruned.label}-{tuning_key(options, _PRUNING_CODE)}.keras"
+        if tuned and is_whole(path):
+            smaller.load_weights(str(path))
+        else:
+            self._tune(smaller, pruned, options)
+            if tuned:
+                keep(path, smaller.save)
+        share = 0.0 if pruned.kind == "channels" else zeros(smaller)
+        if not tuned:
+            notes.append(_NOT_ASKED if self.train is not None else _NO_DATA)
+        else:
+            gently = "" if pruned.kind == "channels" else ", zeros rising by a cubic schedule"
+            notes.append(f"{options.epochs} epochs of fine-tuning{gently}")
+        return _PrunedProgram(_program(smaller), share, tuple(notes))
+
+    def _tune(self, model: Any, pruned: Pruned, options: Pruning) -> None:
+        """Fine-tune in place, where there is something to train with; masks are set in any case."""
+        tuning = self._tuning
+        keras.utils.set_random_seed(tuning.seed)
+        how = self._how()
+        if pruned.kind != "channels":
+            prune(model, self.train, options, tuning.report, pruned=pruned, **how)
+        elif self.train is not None and options.epochs:
+            fine_tune(model, self.train, options, tuning.report, **how)
+
+    def _how(self) -> dict[str, Any]:
+        """The arguments of `fine_tune` that depend on the model alone."""
+        tuning = self._tuning
+        return {"task": tuning.task, "loss": tuning.loss(), "vary": tuning.vary, "seed": tuning.seed}
+
+    def _options(self, pruned: Pruned) -> Pruning:
+        """The card's, with what was asked for in their place. Raises `CannotMake` where the card forbids it."""
+        options = self._tuning.options
+        if pruned.epochs is None and not options.epochs:
+            raise CannotMake("the model card asks for no epochs of fine-tuning")
+        asked = {"target": pruned.sparsity, "epochs": pruned.epochs}
+        return options.model_copy(update={name: value for name, value in asked.items() if value is not None})
+
+
+def tuning_key(options: Pruning, code: Sequence[str]) -> str:
+    """Names what a fine-tuned model depends on beside its source: the options and the modules that tune."""
+    here = Path(__file__).parent
+    content = options.model_dump_json().encode() + b"".join((here / f"{name}.py").read_bytes() for name in code)
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _about(pruned: Pruned, target: float) -> str:
+    if pruned.kind == "n:m":
+        return f"the {pruned.n} largest of every {pruned.m} weights kept along the inputs of every kernel with as many"
+    return f"magnitude pruning to {target:.0%} of every kernel"
 
 
 def load_user_model(path: Path) -> Any:

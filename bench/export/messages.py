@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.export.inputs import Descriptions
 from bench.export.recipes import Wanted
 from bench.record.artifact import Artifact, DataInfo, Epoch, ModelInfo, Unavailable
 from bench.zoo.find import ModelSource
@@ -12,8 +13,8 @@ from bench.zoo.find import ModelSource
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The work: the variants wanted, and the folder of the bundle. `describe` asks for `Described` too.
 
-    For a zoo model `trained` is the folder of its weights, and `ingredients` says where the files of its data
-    set and its ready weights lie, by their names in the tables.
+    `inputs` say how a user's model is fed. For a zoo model `trained` is the folder of its weights, and
+    `ingredients` says where the files of its data set and its ready weights lie, by their names in the tables.
     """
 
     source: ModelSource
@@ -22,6 +23,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None
     seed: int
     describe: bool
+    inputs: Descriptions = Descriptions()
     trained: str | None = None
     ingredients: dict[str, str] = {}
 

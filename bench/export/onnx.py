@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import onnx
 import onnxslim
 
+from bench.export.quantize import at_opset
 from bench.record.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ _MADE_UP = re.compile(r"^unk__\d+$")
 
 
 def fp32(shop: Workshop, to: Path, options: Options) -> list[str]:
-    """The model as it is, float32 (or the given file, where it is not float32)."""
+    """The model as it is, float32 (or the given file, where it is not float32), at its own opset or the one asked."""
     path, notes = shop.float_onnx()
-    copy_to(path, to)
-    return notes
+    opset = int(options.get("opset", 0))
+    if not opset:
+        copy_to(path, to)
+        return notes
+    model, converted = at_opset(onnx.load(str(path)), opset, shop)
+    onnx.save(model, str(to))
+    return [*notes, *converted]
 
 
 def from_program(program: Program, to: Path) -> list[str]:

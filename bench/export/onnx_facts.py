@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from bench.export.facts import Facts
 from bench.record.artifact import TensorSpec
 
 _PRODUCTS = {
@@ -23,36 +23,36 @@ _PRODUCTS = {
     "Gemm": 1,
     "MatMulInteger": 1,
     "QLinearMatMul": 3,
+    "MatMulNBits": 1,
 }
 """Operators whose weights are counted, and which input they are."""
 
+_INTEGER = {"ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "MatMulNBits"}
 _UNCOUNTED = {"LSTM", "GRU", "RNN", "Einsum", "If", "Loop", "Scan", "Attention", "MultiHeadAttention", "DeformConv"}
 _DOMAINS = {"", "ai.onnx"}
 _PASSED = {"DequantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
 
 
-class OnnxFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of `bench.record.artifact.Artifact`; None where the file does not tell."""
+class OnnxFacts(Facts, frozen=True, kw_only=True):
+    """Facts of an ONNX file."""
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
     opset: int | None
-    parameters: int | None
-    macs: int | None
-    sparsity: float | None
-    operators: dict[str, int]
 
 
 def facts(path: Path) -> OnnxFacts:
     """Read the file. Raises what `onnx.load` raises."""
     model = onnx.load(str(path))
+    macs = _macs(model)
+    nodes, share = _quantised(model, macs)
     return OnnxFacts(
         inputs=input_specs(model),
         outputs=tuple(_spec(value) for value in model.graph.output),
         opset=next((entry.version for entry in model.opset_import if entry.domain in _DOMAINS), None),
         parameters=_parameters(model),
-        macs=_macs(model),
+        macs=None if macs is None else sum(macs.values()),
         sparsity=_sparsity(model),
+        quantised_nodes=nodes,
+        quantised_macs=share,
         operators=dict(sorted(_count(model.graph).items())),
     )
 
@@ -75,7 +75,9 @@ def output_specs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not kind.elem_type or kind.elem_type == onnx.TensorProto.STRING:
+    if kind.elem_type == onnx.TensorProto.STRING:
+        raise TypeError(f"{value.name!r} is text (a tensor of strings)")
+    if not value.type.HasField("tensor_type") or not kind.elem_type:
         raise TypeError(f"{value.name!r} is no tensor of numbers")
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
     shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim)
@@ -111,6 +113,21 @@ class _Constants:
     def array(self, name: str) -> np.ndarray[Any, Any] | None:
         tensor = self._values.get(name)
         return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def holds_integers(self, node: onnx.NodeProto) -> bool:
+        """Whether both factors of a product are dequantised, or its weights are stored as integers."""
+        factors = [self._origin(name) for name in node.input[:2]]
+        if all(factor is not None and factor.op_type == "DequantizeLinear" for factor in factors):
+            return True
+        stored = [f.input[0] for f in factors if f is not None and f.op_type == "DequantizeLinear"]
+        return any(self.array(name) is not None for name in stored)
+
+    def _origin(self, name: str) -> onnx.NodeProto | None:
+        """The node that makes `name`, seen through transpositions and reshapes."""
+        node = self._made_by.get(name)
+        while node is not None and node.op_type in ("Transpose", "Reshape", "Identity", "Cast"):
+            node = self._made_by.get(node.input[0])
+        return node
 
     def weights(self, name: str) -> tuple[str, int, int] | None:
         """(name, count, zeros) of the constant behind `name`, or None where it is not constant."""
@@ -204,8 +221,20 @@ def _parameters(model: onnx.ModelProto) -> int | None:
     return total
 
 
-def _macs(model: onnx.ModelProto) -> int | None:
-    """Multiply-accumulates for one example; None where an operator or a shape is not understood."""
+def _quantised(model: onnx.ModelProto, macs: dict[str, int] | None) -> tuple[float | None, float | None]:
+    """The shares of the products, and of their MACs, that work on integers or on weights stored as integers."""
+    constants = _Constants(model.graph)
+    products = [node for node in model.graph.node if node.op_type in _PRODUCTS]
+    if not products or any(_subgraphs(node) for node in model.graph.node):
+        return None, None
+    integer = [node for node in products if node.op_type in _INTEGER or constants.holds_integers(node)]
+    total = sum(macs.values()) if macs is not None else 0
+    share = sum(macs[node.output[0]] for node in integer) / total if macs is not None and total else None
+    return len(integer) / len(products), share
+
+
+def _macs(model: onnx.ModelProto) -> dict[str, int] | None:
+    """Multiply-accumulates for one example by a product's output; None where one is not understood."""
     if _UNCOUNTED & set(_count(model.graph)) or model.functions:
         return None
     one = onnx.ModelProto()
@@ -216,6 +245,7 @@ def _macs(model: onnx.ModelProto) -> int | None:
     del one.graph.input[:]
     one.graph.input.extend(inputs)
     one.ir_version = max(one.ir_version, 8)
+    _as_standard(one.graph)
     for value in one.graph.input:
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if not (dim.HasField("dim_value") and dim.dim_value > 0):
@@ -235,14 +265,25 @@ def _macs(model: onnx.ModelProto) -> int | None:
             shapes[value.name] = [
                 d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim
             ]
-    total = 0
+    found = {}
     for node in shaped.node:
         if node.op_type in _PRODUCTS:
             count = _node_macs(node, shapes)
             if count is None:
                 return None
-            total += count
-    return total
+            found[node.output[0]] = count
+    return found
+
+
+def _as_standard(graph: onnx.GraphProto) -> None:
+    """Products of 4-bit weights as plain ones of the same shape, which shape inference understands."""
+    for number, node in enumerate(graph.node):
+        if node.op_type == "MatMulNBits":
+            sides = {a.name: a.i for a in node.attribute}
+            weights = f"weights of product {number}"
+            kind = onnx.TensorProto.FLOAT
+            graph.input.append(onnx.helper.make_tensor_value_info(weights, kind, [sides["K"], sides["N"]]))
+            node.CopyFrom(onnx.helper.make_node("MatMul", [node.input[0], weights], node.output))
 
 
 def _node_macs(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> int | None:

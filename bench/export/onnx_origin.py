@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 
 from bench.errors import UserError
 from bench.export.errors import CannotMake
+from bench.export.inputs import Descriptions, resolve
 from bench.export.onnx import slim
 from bench.export.onnx_facts import input_specs, output_specs
-from bench.export.origin import Array, Feed, TfliteMode, feeds, generated
+from bench.export.onnx_prune import PrunedGraph, prune_graph
+from bench.export.origin import Array, Feed, TfliteMode, feeds
 from bench.export.pruned import Pruned
 from bench.export.quantize import close
+from bench.record.artifact import TensorSpec
 
 _KNOWN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
 _QUANTISED = {
@@ -28,25 +32,34 @@ _QUANTISED = {
     "QLinearMatMul",
 }
 _TRIED = 4
-
-_NO_TUNING = "an ONNX file cannot be fine-tuned here; give the Keras model and training data"
+LARGEST_BYTES = 2**31 - 2**20
+"""Of the weights of one file: the limit of protocol buffers, less a mebibyte for the graph."""
 
 
 class OnnxOrigin:
-    """An ONNX model run by onnxruntime on the CPU, as it was given."""
+    """An ONNX model run by onnxruntime on the CPU, as it was given.
+
+    `axes` names the axes of the inputs that have a name. `trial` holds inputs that the model is known to take.
+    """
 
     def __init__(self, path: Path, seed: int) -> None:
         self._path = path
         self._seed = seed
+        self._made: dict[Pruned, PrunedGraph] = {}
+        self.trial: tuple[Array, ...] = ()
         self._model = onnx.load(str(path))
         _check_operators(self._model, path)
         try:
             self.inputs = input_specs(self._model)
             self.outputs = output_specs(self._model)
+            _check_types((*self.inputs, *self.outputs))
         except TypeError as error:
             raise UserError(
-                f"the model's {error}", where=str(path), remedy="export a model that takes and gives arrays"
+                f"the model's {error}",
+                where=str(path),
+                remedy="export a model that takes and gives arrays of numbers; text is prepared before it",
             ) from error
+        self.axes = _axis_names(self._model)
         try:
             self._session = ort.InferenceSession(str(path), _quiet(), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common base class
@@ -63,23 +76,21 @@ class OnnxOrigin:
             raise UserError(
                 f"the model does not run on these inputs: {_said(error)}",
                 where=str(self._path),
-                remedy="give inputs that fit it with --data",
+                remedy="describe its inputs with --inputs, or give some with --data",
             ) from error
 
     def float_onnx(self, to: Path, *, pruned: Pruned | None = None) -> list[str]:
-        """The given file, simplified where that changes nothing it says."""
+        """The given file, simplified where that changes nothing it says; pruned in one shot where asked."""
         if pruned is not None:
-            raise CannotMake(_NO_TUNING)
+            made = self._pruned(pruned)
+            _save(made.model, to)
+            return list(made.notes)
         if self.not_float is not None:
-            onnx.save(self._model, str(to))
+            _save(self._model, to)
             return [f"the file as given: {self.not_float}"]
-        copy = onnx.ModelProto()
-        copy.CopyFrom(self._model)
-        slimmed, notes = slim(copy)
-        if not notes:
-            notes = self._disagreement(slimmed)
-        onnx.save(self._model if notes else slimmed, str(to))
-        return notes or ["the given file, simplified by onnxslim"]
+        model, notes = self._simplified()
+        _save(model, to)
+        return notes
 
     def tflite(
         self, to: Path, mode: TfliteMode, *, pruned: Pruned | None = None, calibration: Sequence[Feed] = ()
@@ -89,7 +100,21 @@ class OnnxOrigin:
 
     def pruned_zeros(self, pruned: Pruned) -> float:
         """See `Origin.pruned_zeros`."""
-        raise CannotMake(_NO_TUNING)
+        return self._pruned(pruned).zeros
+
+    def _pruned(self, pruned: Pruned) -> PrunedGraph:
+        if pruned not in self._made:
+            self._made[pruned] = prune_graph(self._simplified()[0], pruned)
+        return self._made[pruned]
+
+    def _simplified(self) -> tuple[onnx.ModelProto, list[str]]:
+        _check_size(self._model)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self._model)
+        slimmed, notes = slim(copy)
+        if not notes:
+            notes = self._disagreement(slimmed)
+        return (self._model, notes) if notes else (slimmed, ["the given file, simplified by onnxslim"])
 
     def _disagreement(self, slimmed: onnx.ModelProto) -> list[str]:
         """A note where the simplified graph has other inputs or outputs, or says something else."""
@@ -98,14 +123,44 @@ class OnnxOrigin:
             if (input_specs(slimmed), [s.name for s in output_specs(slimmed)]) != (self.inputs, names[1]):
                 return ["not simplified: onnxslim changed the inputs or outputs"]
             session = ort.InferenceSession(slimmed.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
-            for feed in feeds(generated(self.inputs, _TRIED, self._seed), self.inputs):
-                if not close(_run(session, *names, feed), self.run(feed)):
+            trial = self.trial or resolve(Descriptions(), self.inputs, ()).generated(_TRIED, self._seed)
+            for feed in feeds([array[:_TRIED] for array in trial], self.inputs):
+                given = self.run(feed)
+                if not close(_run(session, *names, feed), given):
                     return ["not simplified: the simplified graph gave other outputs"]
         except UserError:
             return ["not simplified: the model does not run on generated inputs, so that nothing could be compared"]
         except Exception as error:  # as above
             return [f"not simplified: the simplified graph does not run ({_said(error)})"]
         return []
+
+
+def _check_types(specs: Sequence[TensorSpec]) -> None:
+    """Raises `TypeError` for a type that NumPy does not know."""
+    for spec in specs:
+        if np.dtype(spec.dtype).kind not in "iufb":
+            raise TypeError(f"{spec.name!r} is {spec.dtype}")
+
+
+def _axis_names(model: onnx.ModelProto) -> dict[str, list[str | None]]:
+    return {
+        value.name: [dim.dim_param or None for dim in value.type.tensor_type.shape.dim] for value in model.graph.input
+    }
+
+
+def _save(model: onnx.ModelProto, to: Path) -> None:
+    """Write one file. Raises `CannotMake` where it would be too large for one."""
+    _check_size(model)
+    onnx.save(model, str(to))
+
+
+def _check_size(model: onnx.ModelProto) -> None:
+    # Protocol buffers cannot even tell the size of a message beyond the limit; its weights tell enough.
+    weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if weights > LARGEST_BYTES:
+        raise CannotMake(
+            f"its weights take {weights / 2**30:.1f} GiB, over the {LARGEST_BYTES / 2**30:.1f} GiB of an ONNX file"
+        )
 
 
 def _run(session: Any, inputs: Sequence[str], outputs: Sequence[str], feed: Feed) -> list[Array]:

@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 Feed = tuple[Array, ...]
 """The arrays of one inference, in the order of the model's inputs."""
 
-TfliteMode = Literal["fp32", "fp16", "int8", "int8-dynamic"]
+TfliteMode = Literal["fp32", "fp16", "int8", "int8-per-tensor", "int8-dynamic", "int16x8"]
 _CHUNK = 256
 
 
@@ -39,7 +39,7 @@ class Origin(Protocol):
         """Write a TFLite file; notes. Raises `CannotMake`."""
 
     def pruned_zeros(self, pruned: Pruned) -> float:
-        """The share of zeros among all kernels that a pruned file has at least. Raises `CannotMake` where there is none."""
+        """The share of zeros to find among the kernels of a pruned file. Raises `CannotMake` where none is made."""
 
 
 def feeds(inputs: Sequence[Array], specs: Sequence[TensorSpec]) -> list[Feed]:
@@ -62,21 +62,3 @@ def predict(run: Callable[[Feed], list[Array]], inputs: Sequence[Array], specs: 
         np.concatenate(output) if rows and all(p.ndim and len(p) == 1 for p in output) else np.stack(output)
         for output in zip(*single, strict=True)
     ]
-
-
-def generated(specs: Sequence[TensorSpec], examples: int, seed: int) -> tuple[Array, ...]:
-    """Random inputs, free axes 1: standard normal reals, integers 0..9, random booleans."""
-    rng = np.random.default_rng(seed)
-    rows = one_row_an_example(specs)
-    arrays: list[Array] = []
-    for spec in specs:
-        axes = spec.shape[1:] if rows else spec.shape
-        shape = (examples, *(1 if axis is None else axis for axis in axes))
-        dtype = np.dtype(spec.dtype)
-        if dtype.kind == "f" or spec.scale is not None:
-            arrays.append(rng.standard_normal(shape).astype(dtype if dtype.kind == "f" else np.float32))
-        elif dtype.kind == "b":
-            arrays.append(rng.integers(0, 2, shape).astype(bool))
-        else:
-            arrays.append(rng.integers(0, 10, shape).astype(dtype))
-    return tuple(arrays)

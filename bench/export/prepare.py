@@ -16,8 +16,10 @@ from bench.errors import UserError
 from bench.export import messages as msg
 from bench.export.cache import bundle_key, tool_versions
 from bench.export.errors import PASSING, ExportError
+from bench.export.inputs import Descriptions
 from bench.export.recipes import Definition, Wanted, key_of, wanted
 from bench.export.training_log import Meter, TrainingLog
+from bench.export.uses import mark_used
 from bench.export.variants import SOURCE
 from bench.files import write_whole
 from bench.process import ChildProcess
@@ -39,6 +41,7 @@ def prepare(
     *,
     own: Mapping[str, Definition] | None = None,
     data: Path | None = None,
+    inputs: Descriptions | None = None,
     cache: Path,
     seed: int = 0,
     progress: Report,
@@ -52,9 +55,10 @@ def prepare(
     see `bench.export.recipes.only`.
 
     What the cache holds whole is not made again; nothing is started where nothing is missing. Two processes
-    may call this at once for the same model: the second waits. `timeout_s` bounds the waiting and the
-    silence of the child. A source that is already quantised has the artifact `source` in place of `fp32`. `meter`
-    measures the energy of a training; `tensorboard` is a folder that gets its scalars.
+    may call this at once for the same model: the second waits. `inputs` say how the inputs of a user's model are
+    fed. `timeout_s` bounds the waiting and the silence of the child. A source that is already quantised has the
+    artifact `source` in place of `fp32`. `meter` measures the energy of a training; `tensorboard` is a folder that
+    gets its scalars.
 
     Raises:
         UserError: an unknown variant, or a model or data that cannot be read.
@@ -67,12 +71,18 @@ def prepare(
             where="--data",
             remedy="leave --data out, or give a model file",
         )
+    if source.kind == "zoo" and inputs:
+        raise UserError(
+            f"the zoo model {source.name} brings its own data",
+            where=inputs.where,
+            remedy="describe the inputs of model files only",
+        )
     _check_tools(source)
     if tensorboard is not None:
         check_board()
     ingredients, trained = _zoo(source, cache, seed, progress)
     log = TrainingLog(trained, meter, tensorboard)
-    folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed)
+    folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed, inputs)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_suffix(".lock"))
@@ -81,6 +91,7 @@ def prepare(
         except Timeout:
             progress(f"waiting for another process that exports {source.name}")
             lock.acquire(timeout=timeout_s)
+        mark_used(cache, folder, trained, *ingredients.values())
     except Timeout as error:
         raise ExportError(
             f"another process has been exporting {source.name} for over {timeout_s:g} s ({lock.lock_file})"
@@ -93,9 +104,17 @@ def prepare(
         ) from error
     try:
         with log.held(timeout_s):
-            _Desk(source, data, folder, log, ingredients, seed=seed, progress=progress, timeout_s=timeout_s).fill(
-                chosen
-            )
+            _Desk(
+                source,
+                data,
+                folder,
+                log,
+                ingredients,
+                inputs=inputs or Descriptions(),
+                seed=seed,
+                progress=progress,
+                timeout_s=timeout_s,
+            ).fill(chosen)
     finally:
         lock.release()
     return folder
@@ -112,18 +131,27 @@ def _zoo(source: ModelSource, cache: Path, seed: int, progress: Report) -> tuple
 
 
 _KERAS_TOOLS = ("tensorflow", "tf2onnx", "onnxslim", "sklearn")
+_TORCH_TOOLS = ("torch", "onnxscript")
 _ONNX_TOOLS = ("onnx", "onnxslim", "onnxconverter_common")
 
 
 def _check_tools(source: ModelSource) -> None:
     """Say at once where this is the slim install, which runs bundles only."""
-    needed = {"onnx": _ONNX_TOOLS, "tflite": ("ai_edge_quantizer",)}.get(source.kind, _KERAS_TOOLS)
+    needed = {"onnx": _ONNX_TOOLS, "torch": _ONNX_TOOLS, "tflite": ("ai_edge_quantizer",)}.get(
+        source.kind, _KERAS_TOOLS
+    )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
             f"this install cannot export {source.name}: it has no {', '.join(missing)}",
             where=source.about,
             remedy="install the whole package (pip install counterpoise), or run a bundle made with `bench export`",
+        )
+    if source.kind == "torch" and any(importlib.util.find_spec(name) is None for name in _TORCH_TOOLS):
+        raise UserError(
+            "a PyTorch program is converted by PyTorch, which is not installed here",
+            where=source.about,
+            remedy="pip install 'counterpoise[torch]', or give the model as .onnx",
         )
 
 
@@ -138,11 +166,13 @@ class _Desk:
         log: TrainingLog,
         ingredients: dict[str, str],
         *,
+        inputs: Descriptions,
         seed: int,
         progress: Report,
         timeout_s: float,
     ) -> None:
         self._source = source
+        self._inputs = inputs
         self._data = data
         self._folder = folder
         self._log = log
@@ -187,6 +217,7 @@ class _Desk:
             data=None if self._data is None else str(self._data.expanduser().resolve()),
             seed=self._seed,
             describe=self._bundle is None,
+            inputs=self._inputs,
             trained=None if self._log.folder is None else str(self._log.folder),
             ingredients=self._ingredients,
         )
@@ -279,6 +310,8 @@ def _environment(scratch: str) -> dict[str, str]:
     return {
         "TMPDIR": scratch,
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # A PyTorch program never has objects of its own unpickled: PyTorch then loads weights only.
+        "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
         "KERAS_BACKEND": "tensorflow",
         # Exports come out the same with and without a GPU.
         "CUDA_VISIBLE_DEVICES": "-1",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.export.errors import CannotMake
-from bench.export.origin import Array, Feed
+from bench.export.origin import Array, feeds
 
 if TYPE_CHECKING:
     import onnx
@@ -27,36 +27,15 @@ _CONV_NOTE = (
 
 
 def onnx_static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None = None) -> list[str]:
-    """QDQ int8: weights per channel, activations by the range seen on the calibration data alone."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    """QDQ int8 as the options say; activations by what is seen on the calibration data alone."""
+    from bench.export.onnx_static import StaticQuantiser
 
-    calibration = shop.calibration()
-    names = [spec.name for spec in shop.origin.inputs]
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._feeds: Iterator[Feed] = iter(calibration)
-
-        def get_next(self) -> dict[str, Array] | None:
-            feed = next(self._feeds, None)
-            return None if feed is None else dict(zip(names, feed, strict=True))
-
+    shop.calibration()  # said before anything is made
     with tempfile.TemporaryDirectory() as scratch:
         ready, notes = _ready(shop, Path(scratch), pruned=pruned)
-        quantize_static(
-            str(ready),
-            str(to),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
+        made = StaticQuantiser(shop, ready, Path(scratch), options).make(to)
     _require(to, "QuantizeLinear")
-    return [
-        *notes,
-        f"QDQ, weights int8 per channel, activations int8 by min and max over {len(calibration)} calibration examples",
-    ]
+    return [*notes, *made]
 
 
 def onnx_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
@@ -80,29 +59,31 @@ def onnx_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     return [*notes, _CONV_NOTE] if "ConvInteger" in used else notes
 
 
-def tflite_static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None = None) -> list[str]:
-    """Full integer: int8 weights, activations, inputs and outputs."""
-    return shop.origin.tflite(to, "int8", pruned=pruned, calibration=shop.calibration())
-
-
-def tflite_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
-    """int8 weights; activations quantised at run time."""
-    return shop.origin.tflite(to, "int8-dynamic")
-
-
 def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProto, list[str]]:
     """The model at an opset that the tools take, checked against the original, and a note where it was converted.
 
     Raises:
         CannotMake: it cannot be converted, or gives other outputs then.
     """
-    import onnx
-
     from bench.export.onnx import OPSET
 
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if opset >= _OLDEST_OPSET:
-        return model, []
+    return (model, []) if opset_of(model) >= _OLDEST_OPSET else at_opset(model, OPSET, shop)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the standard operators that the model uses; 0 where it names none."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def at_opset(model: onnx.ModelProto, wanted: int, shop: Workshop) -> tuple[onnx.ModelProto, list[str]]:
+    """The model converted to the opset `wanted`, checked against the original, and a note.
+
+    Raises:
+        CannotMake: it cannot be converted, or gives other outputs then.
+    """
+    import onnx
+
+    opset = opset_of(model)
     before = model.SerializeToString()
     # Before IR 4 every initialiser also stood among the inputs, where optimisers may not touch it.
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -111,16 +92,16 @@ def recent_opset(model: onnx.ModelProto, shop: Workshop) -> tuple[onnx.ModelProt
     model.graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, 8)
     try:
-        newer = onnx.version_converter.convert_version(model, OPSET)
+        newer = onnx.version_converter.convert_version(model, wanted)
         onnx.checker.check_model(newer, full_check=True)
     except Exception as error:  # the converter raises RuntimeError and its own kinds
-        raise CannotMake(f"its opset {opset} cannot be converted to {OPSET}: {str(error).splitlines()[0]}") from error
-    feed = tuple(array[:1] for array in shop.material.inputs)
+        raise CannotMake(f"its opset {opset} cannot be converted to {wanted}: {str(error).splitlines()[0]}") from error
+    (feed,) = feeds([array[:1] for array in shop.material.inputs], shop.origin.inputs)
     if not _same_outputs(
         before, newer.SerializeToString(), dict(zip([spec.name for spec in shop.origin.inputs], feed, strict=True))
     ):
-        raise CannotMake(f"converted from opset {opset} to {OPSET} it gives other outputs")
-    return newer, [f"converted from opset {opset} to {OPSET}"]
+        raise CannotMake(f"converted from opset {opset} to {wanted} it gives other outputs")
+    return newer, [f"converted from opset {opset} to {wanted}"]
 
 
 def _same_outputs(left: bytes, right: bytes, feed: dict[str, Array]) -> bool:

@@ -1,4 +1,4 @@
-"""TFLite: from a SavedModel with TensorFlow's converter, and from a float TFLite file without TensorFlow."""
+"""TFLite from a SavedModel, with TensorFlow's converter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
-_SIGNATURE = "serving_default"
+_INTEGER: dict[TfliteMode, str] = {"int8": "int8", "int8-per-tensor": "int8", "int16x8": "int16"}
+"""The modes with integer activations, and the data type of their inputs and outputs."""
 
 
 def fp32(shop: Workshop, to: Path, options: Options) -> list[str]:
@@ -33,77 +34,34 @@ def from_saved_model(
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if mode == "int8":
+    if mode in _INTEGER:
         names = [spec.name for spec in program.inputs]
 
         def examples() -> Iterator[dict[str, Array]]:
             for feed in calibration:
                 yield dict(zip(names, feed, strict=True))
 
+        sets = tf.lite.OpsSet
         converter.representative_dataset = examples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.target_spec.supported_ops = (
+            # Operators that have no int16 kernel stay float; int8 has kernels enough to insist.
+            [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, sets.TFLITE_BUILTINS]
+            if mode == "int16x8"
+            else [sets.TFLITE_BUILTINS_INT8]
+        )
+        converter._experimental_disable_per_channel = mode == "int8-per-tensor"
+        stored = tf.dtypes.as_dtype(_INTEGER[mode])
         if all(spec.dtype == "float32" for spec in program.inputs):
-            converter.inference_input_type = tf.int8
+            converter.inference_input_type = stored
         if all(spec.dtype == "float32" for spec in program.outputs):
-            converter.inference_output_type = tf.int8
-        notes.append(f"full integer, calibrated on {len(calibration)} examples")
+            converter.inference_output_type = stored
+        scales = "one scale a kernel" if mode == "int8-per-tensor" else "one scale a channel of a kernel"
+        notes.append(f"full integer, {scales}, calibrated on {len(calibration)} examples")
     content = bytes(converter.convert())
     if len(program.inputs) > 1 or len(program.outputs) > 1:
         content = _named_as_signed(content)
     to.write_bytes(content)
     return notes
-
-
-def requantise(content: bytes, mode: TfliteMode, names: Sequence[str], calibration: Sequence[Feed]) -> bytes:
-    """A float model as `int8`, `int8-dynamic` or `fp16`, by ai-edge-quantizer. `names` are the input tensors'."""
-    from ai_edge_quantizer import quantizer, recipe
-
-    content = _signed(content)
-    tool = quantizer.Quantizer(bytearray(content))
-    if mode == "int8-dynamic":
-        tool.load_quantization_recipe(recipe.dynamic_wi8_afp32())
-        return bytes(tool.quantize().quantized_model)
-    tool.load_quantization_recipe(recipe.static_wi8_ai8())
-    key, inputs = _signature(content)
-    by_tensor = dict(zip(names, zip(*calibration, strict=True), strict=True))
-    columns = {signed: by_tensor[tensor] for signed, tensor in inputs.items()}
-    examples = [{signed: column[i] for signed, column in columns.items()} for i in range(len(calibration))]
-    seen = tool.calibrate({key: examples}, num_threads=1)
-    return bytes(tool.quantize(seen).quantized_model)
-
-
-def _signature(content: bytes) -> tuple[str, dict[str, str]]:
-    """The key of the first signature, and the tensor name behind each of its input names."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content)
-    key = next(iter(interpreter.get_signature_list()))
-    details = interpreter.get_signature_runner(key).get_input_details()
-    return key, {name: str(detail["name"]) for name, detail in details.items()}
-
-
-def _signed(content: bytes) -> bytes:
-    """The model with a signature, as the quantiser wants it; tensor names where it has none."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    if model.signatureDefs:
-        return content
-    graph = model.subgraphs[0]
-    signature = schema.SignatureDefT()
-    signature.signatureKey = _SIGNATURE
-    signature.subgraphIndex = 0
-    signature.inputs = [_tensor_map(schema, graph, int(index)) for index in graph.inputs]
-    signature.outputs = [_tensor_map(schema, graph, int(index)) for index in graph.outputs]
-    model.signatureDefs = [signature]
-    return _packed(model)
-
-
-def _tensor_map(schema: Any, graph: Any, index: int) -> Any:
-    entry = schema.TensorMapT()
-    entry.name = graph.tensors[index].name
-    entry.tensorIndex = index
-    return entry
 
 
 def _named_as_signed(content: bytes) -> bytes:
@@ -115,10 +73,11 @@ def _named_as_signed(content: bytes) -> bytes:
         tensors = model.subgraphs[signature.subgraphIndex].tensors
         for entry in (*signature.inputs, *signature.outputs):
             tensors[entry.tensorIndex].name = entry.name
-    return _packed(model)
+    return packed(model)
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
+    """The bytes of a model in its object form."""
     import flatbuffers  # type: ignore[import-untyped]
 
     builder = flatbuffers.Builder(1 << 16)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from bench.export.facts import Facts
 from bench.record.artifact import TensorSpec
 
 _PRODUCTS = {
@@ -35,15 +35,9 @@ _UNCOUNTED = {
 }
 
 
-class TfliteFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of `bench.record.artifact.Artifact`; None where the file does not tell."""
+class TfliteFacts(Facts, frozen=True, kw_only=True):
+    """Facts of a TFLite file: also whether it holds affine-quantised integers, and float16 constants."""
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    parameters: int | None
-    macs: int | None
-    sparsity: float | None
-    operators: dict[str, int]
     quantised: bool
     half: bool
 
@@ -61,12 +55,15 @@ def facts(content: bytes, order: tuple[Sequence[str], Sequence[str]] | None = No
     graph = _Graph(model, schema, _shapes_of_one(content))
     weights = graph.product_weights()
     total = sum(count for count, _ in weights) if weights is not None else 0
+    macs = graph.macs()
     return TfliteFacts(
         inputs=inputs,
         outputs=outputs,
         parameters=graph.parameters(),
-        macs=graph.macs(),
+        macs=None if macs is None else sum(macs.values()),
         sparsity=sum(zeros for _, zeros in weights or []) / total if total else None,
+        quantised_nodes=graph.share_quantised(dict.fromkeys(graph.products(), 1)),
+        quantised_macs=None if macs is None else graph.share_quantised(macs),
         operators=graph.operators(),
         quantised=graph.is_quantised(),
         half=graph.has_half(),
@@ -210,34 +207,48 @@ class _Graph:
             by_buffer[tensor.buffer] = math.prod(int(a) for a in _shape(tensor))
         return sum(by_buffer.values())
 
-    def macs(self) -> int | None:
-        """Multiply-accumulates for one example; None where an operator is not understood."""
+    def products(self) -> list[int]:
+        """The places of the matrix products and convolutions among the operators."""
+        return [place for place, op in enumerate(self._main.operators) if self._name(op) in _PRODUCTS]
+
+    def share_quantised(self, weight: dict[int, int]) -> float | None:
+        """The share of `weight`, by place of a product, on products whose weights are stored as integers."""
+        total = sum(weight.values())
+        integer = sum(count for place, count in weight.items() if self._on_integers(self._main.operators[place]))
+        return integer / total if total else None
+
+    def _on_integers(self, op: Any) -> bool:
+        tensor, _ = self._behind(int(op.inputs[_PRODUCTS[self._name(op)]]))
+        return _scales(tensor) is not None
+
+    def macs(self) -> dict[int, int] | None:
+        """Multiply-accumulates for one example by the place of a product; None where one is not understood."""
         if _UNCOUNTED & set(self.operators()):
             return None
         inputs = [self._main.tensors[i] for i in self._main.inputs]
         free = [int(a) for t in inputs if t.shapeSignature is not None for a in list(t.shapeSignature)[1:]]
         if any(axis < 0 for axis in free):
             return None
-        total = 0
-        for op in self._main.operators:
+        found = {}
+        for place in self.products():
+            op = self._main.operators[place]
             name = self._name(op)
-            if name not in _PRODUCTS:
-                continue
             weights = self._shape_of_one(int(op.inputs[1]))
             made = math.prod(self._shape_of_one(int(op.outputs[0])))
             match name:
                 case "CONV_2D":
-                    total += made * math.prod(weights[1:])
+                    found[place] = made * math.prod(weights[1:])
                 case "DEPTHWISE_CONV_2D":
-                    total += made * math.prod(weights[1:3])
+                    found[place] = made * math.prod(weights[1:3])
                 case "FULLY_CONNECTED":
-                    total += made * weights[-1]
+                    found[place] = made * weights[-1]
                 case "TRANSPOSE_CONV":
-                    total += math.prod(self._shape_of_one(int(op.inputs[2]))) * weights[0] * math.prod(weights[1:3])
+                    given = math.prod(self._shape_of_one(int(op.inputs[2])))
+                    found[place] = given * weights[0] * math.prod(weights[1:3])
                 case _:
                     turned = bool(getattr(op.builtinOptions, "adjY", False))
-                    total += made * weights[-1 if turned else -2]
-        return total
+                    found[place] = made * weights[-1 if turned else -2]
+        return found
 
     def _shape_of_one(self, index: int) -> list[int]:
         return self._shapes.get(index, _shape(self._main.tensors[index]))

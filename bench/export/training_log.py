@@ -63,6 +63,7 @@ class TrainingLog:
             ) from error
         with contextlib.ExitStack() as after:
             after.callback(lock.release)
+            self.folder.mkdir(parents=True, exist_ok=True)  # whoever held the lock may have cleaned it away
             after.callback(self._close)
             after.callback(self._energy)  # a training that failed must not leave a sampler behind
             yield

@@ -18,7 +18,7 @@ from bench.files import whole
 from bench.record.artifact import Artifact, Epoch, Unavailable
 from bench.training.follow import Ended, peak_rss
 
-_TITLES = {"onnx": "ONNX", "tflite": "TFLite"}
+_TITLES = {"onnx": "ONNX", "tflite": "TFLite", "torch": "PyTorch"}
 
 
 def work(request: msg.Request, say: Callable[[msg.Message], None]) -> None:

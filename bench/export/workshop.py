@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from bench.export.errors import CannotMake
+from bench.export.inputs import AxisNames, resolve
 from bench.export.messages import Request
-from bench.export.origin import Array, Feed, Origin, feeds, generated
+from bench.export.origin import Array, Feed, Origin, feeds
 from bench.export.pruned import Pruned
+from bench.export.state import recorded
 from bench.record.artifact import Cleaned
 from bench.training.follow import Follower
 from bench.training.report import Report
@@ -24,7 +26,11 @@ KEPT_FOLDER = "trained"
 
 @dataclass(frozen=True)
 class Material:
-    """Evaluation, calibration and training data; None where there is none."""
+    """Evaluation, calibration and training data; None where there is none.
+
+    `state` holds positions (input, output) of a model with memory, whose inputs have its recorded states; `starts`
+    are the examples that begin a sequence.
+    """
 
     name: str
     inputs: tuple[Array, ...]
@@ -36,6 +42,8 @@ class Material:
     baseline: Baseline | None = None
     cleaning: tuple[Cleaned, ...] = ()
     preprocessing: str = ""
+    state: tuple[tuple[int, int], ...] = ()
+    starts: tuple[int, ...] = ()
 
 
 @dataclass
@@ -88,8 +96,18 @@ def open_workshop(request: Request, scratch: Path, report: Report, follower: Fol
         case "onnx":
             from bench.export.onnx_origin import OnnxOrigin
 
-            origin = OnnxOrigin(Path(source.path), request.seed)
-            material = _material(request, origin)
+            graph = OnnxOrigin(Path(source.path), request.seed)
+            material = _material(request, graph, graph.axes)
+            graph.trial = material.inputs
+            origin = graph
+        case "torch":
+            from bench.export.torch_origin import TorchOrigin
+
+            report("converting the PyTorch program to ONNX")
+            program = TorchOrigin(Path(source.path), scratch, request.seed)
+            material = _material(request, program, program.axes)
+            program.trial = material.inputs
+            origin = program
         case "tflite":
             from bench.export.tflite_origin import TfliteOrigin
 
@@ -129,10 +147,33 @@ def _of(data: Dataset) -> Material:
     )
 
 
-def _material(request: Request, origin: Origin) -> Material:
+def _material(request: Request, origin: Origin, names: AxisNames | None = None) -> Material:
+    feeding = resolve(request.inputs, origin.inputs, origin.outputs, names)
     if request.data is not None:
-        given = userdata.read(Path(request.data), origin.inputs, request.seed)
-        return Material(given.name, given.inputs, given.labels, given.calibration, given.train)
-    name = f"generated inputs (standard normal, seed {request.seed})"
-    inputs = generated(origin.inputs, GENERATED_EXAMPLES, request.seed)
-    return Material(name, inputs, None, None, None, generated=True)
+        given = userdata.read(
+            Path(request.data),
+            feeding.specs,
+            request.seed,
+            left_out=feeding.fills(request.seed),
+            stateful=bool(feeding.state),
+        )
+        about = f" ({feeding.about(given.filled, request.seed)})" if given.filled else ""
+        material = Material(given.name + about, given.inputs, given.labels, given.calibration, given.train)
+        starts = given.starts
+    else:
+        about = feeding.about([spec.name for spec in feeding.specs], request.seed)
+        inputs = feeding.generated(GENERATED_EXAMPLES, request.seed)
+        material = Material(f"generated inputs ({about})", inputs, None, None, None, generated=True)
+        starts = (0,)
+    if not feeding.state:
+        return material
+    places = [[spec.name for spec in specs] for specs in (origin.inputs, origin.outputs)]
+    state = tuple((places[0].index(name), places[1].index(output)) for name, output in feeding.state)
+    calibration = material.calibration
+    return replace(
+        material,
+        inputs=recorded(origin.run, material.inputs, origin.inputs, state, starts),
+        calibration=None if calibration is None else recorded(origin.run, calibration, origin.inputs, state, (0,)),
+        state=state,
+        starts=starts,
+    )

@@ -12,6 +12,9 @@ from bench.record.measurement import Measurement
 
 Format = Literal["onnx", "tflite"]
 BUNDLE_SCHEMA = 2
+STATE_KEY, STARTS_KEY = "state", "starts"
+"""Keys beside "0", "1", … in the evaluation inputs of a model with memory: its states as rows (position of the input,
+position of the output of the step before), and the examples that begin a sequence."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,6 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     variant: str
     format: Format
-    recipe: Recipe
     path: str
     sha256: str
     bytes: int
@@ -66,6 +68,12 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     quantised_macs: float | None = None
     operators: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+    recipe: Recipe = Recipe("")
+
+    @property
+    def base(self) -> str:
+        """The built-in variant behind this one; rows of runs from before there were recipes name no other."""
+        return self.recipe.base or self.variant
 
 
 def one_row_an_example(inputs: Sequence[TensorSpec]) -> bool:
@@ -107,6 +115,17 @@ class Corrupted(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
+class Edges(msgspec.Struct, frozen=True, kw_only=True):
+    """Inputs at the edges of what the model was made for.
+
+    `inputs` and `reference` are files like those of `DataInfo`; `kinds` names what each example is, such as zeros.
+    """
+
+    inputs: str
+    reference: str
+    kinds: tuple[str, ...]
+
+
 class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The evaluation data of a bundle.
 
@@ -114,7 +133,8 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     examples), `labels` (npy) and `reference` (npz: the outputs of the source model for those inputs,
     keys "0", "1", …) are files relative to the bundle; None where there is none. `generated` says that
     the inputs are random, so that no quality can be measured with them. `corrupted` is None where no
-    corruption is defined for this kind of data. `preprocessing` says how raw data became inputs.
+    corruption is defined for this kind of data, `edges` where the source gave no outputs on any edge inputs.
+    `preprocessing` says how raw data became inputs.
     """
 
     name: str
@@ -126,11 +146,13 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True):
     corrupted: Corrupted | None = None
     cleaning: tuple[Cleaned, ...] = ()
     preprocessing: str = ""
+    edges: Edges | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Every file that is named here."""
-        named = (self.inputs, self.labels, self.reference, self.corrupted.inputs if self.corrupted else None)
+        named = [self.inputs, self.labels, self.reference, self.corrupted.inputs if self.corrupted else None]
+        named += [self.edges.inputs, self.edges.reference] if self.edges else []
         return tuple(path for path in named if path is not None)
 
 
@@ -166,7 +188,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     `quality_floor` is what the metric of the model as trained must reach, `floor_about` where that number
     comes from; `agreement_floor` the share of examples, of those that the source decides by `agreement_margin`
     (its largest output less the next), that a quantised variant must decide as the source
-    does. `training` is None for a model that was not trained here.
+    does. `training` is None for a model that was not trained here. `state` pairs an input with the output of the
+    step before that it is fed from.
     """
 
     name: str
@@ -181,6 +204,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     licence: str | None = None
     source_quality: float | None = None
     training: Training | None = None
+    state: tuple[tuple[str, str], ...] = ()
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,11 @@ METRICS: dict[str, Metric] = {
             "calibration_error", "ECE", "1", "lower", "gap between confidence and share of right decisions, in 15 bins"
         ),
         Metric("parity_max_abs", "max |Δ|", "1", "lower", "largest absolute difference to the source model"),
+        Metric("parity_mean_abs", "mean |Δ|", "1", "lower", "mean absolute difference to the source model"),
         Metric("parity_cosine", "cosine", "1", "higher", "smallest per-example cosine similarity to the source model"),
+        Metric(
+            "parity_sqnr", "SQNR", "dB", "higher", "signal of the source model's outputs over the difference to them"
+        ),
         Metric("parity_agreement", "agree", "1", "higher", "share of examples decided as the source model decides"),
         Metric(
             "clear_agreement",
@@ -37,6 +41,9 @@ METRICS: dict[str, Metric] = {
             "1",
             "higher",
             "the same share, of the examples that the source decides by the margin that the model's card states",
+        ),
+        Metric(
+            "edge_max_abs", "max |Δ| at edges", "1", "lower", "the largest difference on edge inputs, over all kinds"
         ),
         Metric("p50_latency", "p50", "s", "lower", "median latency of one inference call"),
         Metric("p90_latency", "p90", "s", "lower", "90th percentile of latency"),

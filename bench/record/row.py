@@ -19,7 +19,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `warnings` are sentences that a reader of the figures has to know. `dataset` names the evaluation
     data. `validity` says whether MLPerf's rules for the scenario were met. `under_corruption` holds the task
-    metric in each cell. `facts` are what the worker read about itself.
+    metric in each cell. `why_not_faster` is a line on a row that should be faster than fp32 and is not. `facts`
+    are what the worker read about itself.
     """
 
     case: Case
@@ -32,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     validity: Validity | None = None
     under_corruption: Robustness | None = None
     warnings: tuple[str, ...] = ()
+    why_not_faster: str | None = None
     invocations: int = 0
     facts: dict[str, Any] = {}
     schema: int = SCHEMA

@@ -223,7 +223,12 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         s if len(everywhere) > 1 and everywhere <= set(where) else f"{s} ({', '.join(where)})"
         for s, where in told.items()
     ]
-    return lines + _validity(rows)
+    return lines + _not_faster(rows, name) + _validity(rows)
+
+
+def _not_faster(rows: Sequence[Row], name: Callable[[Row], str]) -> list[str]:
+    """Why a row that should be faster than fp32 is not, a line each."""
+    return [f"why not faster, {name(row)}: {row.why_not_faster}" for row in rows if row.why_not_faster is not None]
 
 
 def _sentences(row: Row, rows: Sequence[Row]) -> list[str]:

@@ -14,6 +14,7 @@ from bench.export.prepare import prepare
 from bench.export.recipes import Definition, Wanted, key_of, only, recipes
 from bench.export.variants import VARIANTS
 from bench.record.artifact import Bundle, Format
+from bench.runner.described import descriptions, read_inputs_file
 from bench.runner.training import TrainingMeter
 from bench.training.report import Report
 from bench.zoo.find import find
@@ -29,6 +30,7 @@ def make_bundle(
     own: Mapping[str, Definition],
     formats: Sequence[str],
     data: Path | None,
+    inputs: Path | None = None,
     model_folders: Sequence[Path],
     seed: int,
     progress: Report,
@@ -55,6 +57,7 @@ def make_bundle(
             [(each.variant, each.format) for each in asked],
             own=own,
             data=data,
+            inputs=None if inputs is None else descriptions(read_inputs_file(inputs), str(inputs)).of(source.name),
             cache=cache_dir(),
             seed=seed,
             progress=progress,
@@ -65,7 +68,7 @@ def make_bundle(
         raise UserError(
             f"export: {error.reason}", where=source.about, remedy=error.tail or "try again, or leave out a variant"
         ) from error
-    chosen = {key_of(made) for made in only(read_index(folder), asked).artifacts}
-    save(folder, lambda made: key_of(made) in chosen, out)
+    chosen = {key_of(answer) for answer in only(read_index(folder), asked).answers}
+    save(folder, lambda answer: key_of(answer) in chosen, out)
     with tempfile.TemporaryDirectory() as scratch:
         return open_bundle(out, Path(scratch))[1]

@@ -27,10 +27,12 @@ from bench.record.case import Case
 from bench.record.codec import plain
 from bench.record.environment import Environment
 from bench.record.observation import Observation, Plan
+from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.runner.events import Events
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle, still_nothing
+from bench.runner.slower import explain_slower, job_for
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
@@ -39,6 +41,7 @@ from bench.store import journal, runs, tables
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 from bench.worker.measure import CORRUPTED, measure
 from bench.worker.messages import Errand, Job
+from bench.worker.profile import profile_case
 
 Key = tuple[str, int]
 
@@ -109,6 +112,7 @@ class _Conductor:
         self.scratch, self.events = scratch, events
         self.usable = usable_cores()
         self.seen: dict[Key, Observation] = {}
+        self.why: dict[str, str] = {}
 
     def carry_out(self) -> RunResult:
         """Measure what is not on record yet, then write the tables. Raises `UserError` where another process does."""
@@ -135,6 +139,7 @@ class _Conductor:
                     journal.append(self.folder, found)
                     self.seen[case.id, invocation] = found
                     self.events.done(self._row(case))
+            self._explain(interrupts)
         except KeyboardInterrupt:
             return self._keep("interrupted")
         except UserError:
@@ -143,6 +148,19 @@ class _Conductor:
                 write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
             raise
         return self._keep("complete")
+
+    def _explain(self, interrupts: Interrupts) -> None:
+        """Say of every row that should be faster than fp32 and is not why; the profiles for it stay in the run."""
+
+        def make(row: Row) -> Profile:
+            subject = self.subjects[row.case.model]
+            if subject.bundle is None:
+                return Profile(target=row.case.target, reason="the artifact could not be had any more")
+            self.events.stage(f"profiling {row.case.name}", passing=True)
+            with interrupts.allowed():
+                return profile_case(job_for(row, Path(subject.folder), subject.bundle, self.manifest.plan))
+
+        explain_slower(self.folder, self._rows(), self.manifest.environment, make, self.why)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -160,7 +178,7 @@ class _Conductor:
             lock.release()
 
     def _keep(self, status: Literal["interrupted", "complete"]) -> RunResult:
-        rows = [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
+        rows = self._rows()
         manifest = msgspec.structs.replace(self.manifest, status=status)
         tables.write_cases(self.folder, manifest.run_id, rows)
         tables.write_samples(self.folder, self.seen.values())
@@ -216,9 +234,12 @@ class _Conductor:
     def _corrupted(self, case: Case) -> Path:
         return self.scratch / f"{case.id}-corrupted.npz"
 
+    def _rows(self) -> list[Row]:
+        return [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
+
     def _row(self, case: Case) -> Row:
         plan, subject = self.manifest.plan, self.subjects[case.model]
-        return make_row(
+        row = make_row(
             case,
             [self.seen[case.id, at] for at in range(_invocations(case, plan)) if (case.id, at) in self.seen],
             artifact=subject.artifact(case),
@@ -232,6 +253,7 @@ class _Conductor:
                 missed=self.manifest.suite.get("floors", "warn"),
             ),
         )
+        return msgspec.structs.replace(row, why_not_faster=self.why.get(case.id))
 
 
 def _corrupted_outputs(found: Observation, path: Path) -> Outputs:

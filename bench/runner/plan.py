@@ -20,6 +20,7 @@ from bench.record.artifact import Artifact, Bundle, Format, Recipe
 from bench.record.case import Case, Option
 from bench.record.codec import from_json
 from bench.record.observation import Failure, Observation, Plan, Status
+from bench.runner.described import descriptions, with_inputs
 from bench.runner.events import Events
 from bench.runner.training import TrainingMeter
 from bench.runtimes.table import RUNTIMES, option_fault, targets, unavailable
@@ -38,13 +39,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; kept in the manifest, so that a run resumes with the same words.
 
     `suite` is a suite's name, a suite file, or a bundle (folder or .zip), which is then measured with the
-    suite `quick`. Paths are absolute.
+    suite `quick`. `inputs` is a file of descriptions, which are added to those of the suite. Paths are absolute.
     """
 
     suite: str = "quick"
     models: tuple[str, ...] = ()
     model_folders: tuple[str, ...] = ()
     data: str | None = None
+    inputs: str | None = None
     only: tuple[str, ...] = ()
     seed: int | None = None
 
@@ -93,13 +95,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 def plan_run(request: Request) -> Planned:
     """Validate the request and lay out its cases. Raises `UserError`; writes nothing, exports nothing."""
     bundle = request.suite if _is_bundle(request.suite) else None
-    if bundle and (request.models or request.data):
+    if bundle and (request.models or request.data or request.inputs):
         raise UserError(
             "a bundle brings its own model and data",
-            where="--model" if request.models else "--data",
+            where="--model" if request.models else "--data" if request.data else "--inputs",
             remedy="leave it out, or name a suite instead of the bundle",
         )
     suite = _anchored(load_suite("quick" if bundle else request.suite), Path(request.suite).parent)
+    suite = with_inputs(suite, request.inputs)
     variants = {name: frozenset(VARIANTS[recipe.base].formats) for name, recipe in _recipes(suite).items()}
     for index, matrix in enumerate(suite.matrix):
         _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
@@ -125,6 +128,10 @@ def plan_run(request: Request) -> Planned:
                 )
             sources[name] = source
             models[name] = frozenset(source.formats)
+    if request.inputs and all(source.kind == "zoo" for source in sources.values()):
+        raise UserError(
+            "the models of this run bring their own data", where="--inputs", remedy="name a model file with --model"
+        )
     cases, notes = expand(
         suite,
         models=models,
@@ -235,6 +242,7 @@ def make_subjects(
         content = file_sha256(folder / BUNDLE_FILE)
         return {bundle.model.name: _subject(planned.bundle, folder, bundle, content)}
     subjects = {}
+    described = descriptions(planned.suite, where=planned.request.inputs or f"suite {planned.suite.name}")
     for name, source in planned.sources.items():
         wanted = _wanted(planned.cases, name, _recipes(planned.suite))
         if not wanted:
@@ -245,6 +253,7 @@ def make_subjects(
                 [(each.variant, each.format) for each in wanted],
                 own=_own(planned.suite),
                 data=Path(planned.request.data) if planned.request.data else None,
+                inputs=described.of(name, planned.sources) if source.kind != "zoo" else None,
                 cache=cache_dir(),
                 seed=planned.suite.seed,
                 progress=events.stage,

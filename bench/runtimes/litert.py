@@ -32,6 +32,14 @@ def open_session(opening: Opening) -> InterpreterSession | CompiledSession:
     return InterpreterSession(opening)
 
 
+def file_order(opening: Opening) -> list[int]:
+    """Where each input of the specification stands among the inputs of the file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    given = Interpreter(model_path=str(opening.path)).get_input_details()
+    return _order([details["name"] for details in given], opening.artifact.inputs, "inputs")
+
+
 class InterpreterSession:
     """`Interpreter`, with the XNNPACK delegate (`xnnpack`) or with built-in kernels only (`builtin`)."""
 

@@ -46,7 +46,7 @@ class OrtSession:
         reason = unavailable(opening.provider)
         if reason:
             raise SessionError(reason)
-        self._options = _session_options(opening)
+        self._options = self.settings(opening)
         providers = [self.wanted] if self.wanted == _CPU else [self.wanted, _CPU]
         try:
             self._session = ort.InferenceSession(str(opening.path), self._options, providers=providers)
@@ -59,6 +59,10 @@ class OrtSession:
             raise SessionError(f"the file's inputs {sorted(by_name)} are not those of its specification {self._inputs}")
 
         self.call = self._bound()
+
+    def settings(self, opening: Opening) -> Any:
+        """The `SessionOptions` that the case asks for."""
+        return _session_options(opening)
 
     def prepare(self, feeds: Sequence[Array]) -> Request:
         """See `Session.prepare`."""

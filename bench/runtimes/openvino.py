@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ class OpenVinoSession:
 
     scope = "host-to-host: infer() from arrays in the model's data type to arrays, inputs and outputs shared"
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, more: Mapping[str, str] | None = None) -> None:
+        """`more` are further properties of the compiled model."""
         self._invoke_only = opening.options.get("scope") == "invoke"
         if self._invoke_only:
             self.scope = "invoke only: inputs are set before, outputs stay in the request's tensors"
         self._device = opening.provider.upper()
-        settings = {"NUM_STREAMS": "1"}
+        settings = {"NUM_STREAMS": "1", **(more or {})}
         if self._device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(opening.threads)
         try:
@@ -80,6 +81,20 @@ class OpenVinoSession:
             nodes={f"OpenVINO {self._device}": executed},
             evidence="OpenVINO EXECUTION_DEVICES and the runtime model's execution graph",
         )
+
+    @property
+    def device(self) -> str:
+        """The device that was asked for, as OpenVINO names it."""
+        return self._device
+
+    def counters(self) -> list[Any]:
+        """The performance counters of the last inference; for those the property PERF_COUNT has to be set."""
+        found: list[Any] = self._request.profiling_info
+        return found
+
+    def latency_ns(self) -> float:
+        """How long the last inference took by OpenVINO's own clock, ns."""
+        return float(self._request.latency) * 1e6
 
     def facts(self) -> dict[str, Any]:
         """See `Session.facts`."""

@@ -22,7 +22,8 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     provider's session imports, where that is another. `options` are those it knows, with the values that each may take
     (none listed: the session checks). `on_gpu` are the providers that compute on a GPU. `thread_safe` is True where
     several threads may call one session at once. `measures_model` is False for a runtime that computes nothing,
-    whose outputs have no quality.
+    whose outputs have no quality. `profiler` is the module that reads the runtime's own profiler of operators, None
+    where it has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     on_gpu: frozenset[str] = frozenset()
     thread_safe: bool = False
     measures_model: bool = True
+    profiler: str | None = None
 
     def imported(self, provider: str) -> str:
         """The module whose import a fresh process pays for before it can open a session."""
@@ -76,6 +78,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             },
             on_gpu=frozenset({"cuda", "tensorrt", "directml", "rocm", "migraphx", "webgpu"}),
             thread_safe=True,
+            profiler="bench.runtimes.profile_onnxruntime",
         ),
         RuntimeSpec(
             name="litert",
@@ -92,6 +95,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             extra="ai-edge-litert",
             options={"scope": _SCOPES},
             on_gpu=frozenset({"compiled-gpu"}),
+            profiler="bench.runtimes.profile_litert",
             imports={
                 "xnnpack": "ai_edge_litert.interpreter",
                 "builtin": "ai_edge_litert.interpreter",
@@ -109,6 +113,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             extra="openvino",
             options={"scope": _SCOPES},
             on_gpu=frozenset({"gpu"}),
+            profiler="bench.runtimes.profile_openvino",
         ),
         RuntimeSpec(
             name="slowed",

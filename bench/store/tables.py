@@ -41,6 +41,7 @@ _JSON: dict[str, Any] = {
     "failure": Failure | None,
     "validity": Validity | None,
     "under_corruption": Robustness | None,
+    "why_not_faster": str | None,
     "facts": dict[str, Any],
 }
 _CASE_SCHEMA: dict[str, Any] = {

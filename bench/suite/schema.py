@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 from bench.record.observation import Plan
 
 Names = Annotated[list[str], Field(min_length=1)]
+Generator = Literal["normal", "uniform", "zeros", "ones", "integers", "constant"]
+RANGED = ("uniform", "integers")
 
 
 class _Strict(BaseModel):
@@ -44,6 +46,45 @@ class VariantDefinition(BaseModel):
     def options(self) -> dict[str, str | int | float | bool]:
         """What differs from the built-in variant."""
         return dict(self.__pydantic_extra__ or {})
+
+
+class InputDefinition(_Strict):
+    """How an input of a model that brings no data of its own is fed; see docs/own-model.md."""
+
+    shape: list[PositiveInt] | None = Field(
+        default=None, description="the input's shape for one example, its batch axis 1"
+    )
+    dtype: str | None = Field(default=None, description="a NumPy name; has to be the model's own")
+    generator: Generator | None = Field(default=None, description="where the values come from")
+    range: tuple[float, float] | None = Field(default=None, description="of uniform (half open) and integers (closed)")
+    value: bool | int | float | None = Field(default=None, description="of the generator constant")
+    state: str | None = Field(default=None, description="the output of the step before that this input is fed from")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InputDefinition:
+        if self.state is not None and (self.generator, self.range, self.value) != (None, None, None):
+            raise ValueError("an input with a state is fed from an output: leave generator, range and value out")
+        if self.generator == "constant" and self.value is None:
+            raise ValueError("the generator constant needs a value")
+        if self.value is not None and self.generator not in (None, "constant"):
+            raise ValueError(f"value is for the generator constant, not for {self.generator}")
+        if self.range is not None and (self.value is not None or self.generator not in (None, *RANGED)):
+            raise ValueError(f"range is for the generators {' and '.join(RANGED)}")
+        if self.range is not None and self.range[0] > self.range[1]:
+            raise ValueError(f"range begins ({self.range[0]:g}) above its end ({self.range[1]:g})")
+        return self
+
+
+class InputsFile(_Strict):
+    """Descriptions of the inputs of a user's own models: what `--inputs` reads, and the same tables of a suite.
+
+    A key `NAME` is for every own model of the run, `MODEL:NAME` for one of them.
+    """
+
+    axes: dict[str, PositiveInt] = Field(
+        default={}, description="values of dynamic axes, by their name, or by INPUT.NUMBER"
+    )
+    inputs: dict[str, InputDefinition] = {}
 
 
 class Measure(_Strict):
@@ -86,7 +127,7 @@ class Measure(_Strict):
         return Plan(**fields, memory_limit_bytes=limit, seed=seed)
 
 
-class Suite(_Strict):
+class Suite(InputsFile):
     """A suite file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")

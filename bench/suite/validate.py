@@ -6,7 +6,7 @@ import tomllib
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -67,10 +67,16 @@ def _dotted(place: Sequence[int | str]) -> str:
 
 def _keys_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     here = model
+    named = False  # the next part is a key that the user chose, not a field
     for part in place:
         if isinstance(part, int):
             continue
-        found = _nested(here.model_fields[part].annotation)
+        if named:
+            named = False
+            continue
+        annotation = here.model_fields[part].annotation
+        named = get_origin(annotation) is dict
+        found = _nested(annotation)
         if found is None:
             return []
         here = found

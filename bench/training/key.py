@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.zoo.card import ModelCard
+from bench.zoo.code import code_sha256
 from bench.zoo.ingredients import contents
 from bench.zoo.versions import installed
 
@@ -24,6 +25,7 @@ _CODE = (
     "zoo/ingredients.py",
     "zoo/userdata.py",
 )
+_NOT_DECIDING = {"training/key.py", "training/report.py"}
 
 
 def training_key(folder: Path, card: ModelCard, seed: int) -> str:
@@ -34,7 +36,7 @@ def training_key(folder: Path, card: ModelCard, seed: int) -> str:
     """
     content: dict[str, Any] = {
         "card": card.model_dump(mode="json", include=_DECIDES),
-        "model": {file.name: _sha256(file) for file in sorted(folder.rglob("*.py"))},
+        "model": {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(folder.rglob("*.py"))},
         "data": contents(folder, card),
         "seed": seed,
         "tools": installed(_TOOLS),
@@ -45,13 +47,7 @@ def training_key(folder: Path, card: ModelCard, seed: int) -> str:
 
 @cache
 def _code() -> str:
-    package = Path(__file__).resolve().parent.parent
-    files = [file for place in _CODE for file in _files(package / place)]
-    return hashlib.sha256("".join(f"{file.name}{_sha256(file)}" for file in files).encode()).hexdigest()
-
-
-def _files(place: Path) -> list[Path]:
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    return code_sha256(_CODE, _NOT_DECIDING)
 
 
 def _sha256(file: Path) -> str:

@@ -1,5 +1,7 @@
 """The measuring process: load, warm up, measure, answer. It imports nothing that it does not measure with.
 
+A job may also ask for a profile: then that is all it does.
+
 Run as `python -m bench.worker.child`, with frames on standard input and output.
 """
 
@@ -27,12 +29,17 @@ def main() -> None:
     import_ns = _import_runtime(frame)
     from bench.record.codec import unpack
     from bench.worker.measurement import Measurement, Talk
-    from bench.worker.messages import VERSION, Job, Refused
+    from bench.worker.messages import VERSION, Job, ProfileJob, Refused
 
-    job = unpack(frame, Job)
+    job: Job | ProfileJob = unpack(frame, Job | ProfileJob)  # type: ignore[arg-type]
     talk = Talk(incoming, outgoing)
     if job.version != VERSION:
         talk.say(Refused(reason=f"parent speaks version {job.version}, child version {VERSION}", phase="start"))
+        return
+    if isinstance(job, ProfileJob):
+        from bench.worker.profiling import answer
+
+        answer(job, talk)
         return
     Measurement(job, talk, started, import_ns).answer()
 

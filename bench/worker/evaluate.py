@@ -15,14 +15,22 @@ from bench.worker import inputs
 def write_outputs(
     session: Session, artifact: Artifact, examples: Path, wanted: Sequence[tuple[int, ...]], to: Path
 ) -> None:
-    """Real-valued outputs as npz (keys "0", "1", …), axis 0 the examples; a filled-up last batch is cut."""
+    """Real-valued outputs as npz (keys "0", "1", …), axis 0 the examples; a filled-up last batch is cut.
+
+    A model with memory runs in the order of its examples, on states that it gave itself.
+    """
     given = inputs.read_inputs(examples)
     total = len(given[0])
     rows = one_row_an_example(artifact.inputs)
     parts: list[list[Array]] = [[] for _ in artifact.outputs]
-    for feed in inputs.batches(artifact, given, wanted):
-        for kept, spec, values in zip(parts, artifact.outputs, session.run(feed), strict=True):
-            kept.append(dequantise(np.array(values), spec))
+    memory = inputs.read_memory(examples)
+    steps = None if memory is None else inputs.Steps(artifact, given, wanted, memory)
+    for feed in steps or inputs.batches(artifact, given, wanted):
+        made = [
+            dequantise(np.array(values), spec) for spec, values in zip(artifact.outputs, session.run(feed), strict=True)
+        ]
+        for kept, values in zip(parts, made if steps is None else steps.gave(made), strict=True):
+            kept.append(values)
     arrays = {str(at): _joined(kept, rows=rows)[:total] for at, kept in enumerate(parts)}
     np.savez(to, allow_pickle=False, **arrays)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bench.machine.cpu import last_level_cache
-from bench.record.artifact import Artifact, one_row_an_example
+from bench.record.artifact import STARTS_KEY, STATE_KEY, Artifact, one_row_an_example
 from bench.runtimes.base import Array, SessionError, declared_shape, quantise
 
 POOL_SHARE = 1.25
@@ -21,7 +22,27 @@ POOL_LIMIT = 512 * 2**20
 def read_inputs(path: Path) -> list[Array]:
     """The arrays "0", "1", … of an npz, axis 0 the examples. Never unpickles."""
     with np.load(path, allow_pickle=False) as archive:
-        return [archive[str(position)] for position in range(len(archive.files))]
+        return [
+            archive[str(position)]
+            for position in itertools.takewhile(lambda at: str(at) in archive.files, itertools.count())
+        ]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Which inputs get what which outputs gave in the example before, as positions; and where sequences begin."""
+
+    carried: tuple[tuple[int, int], ...]
+    starts: frozenset[int]
+
+
+def read_memory(path: Path) -> Memory | None:
+    """The memory of a model whose examples are steps of a sequence; None where every example stands alone."""
+    with np.load(path, allow_pickle=False) as archive:
+        if STATE_KEY not in archive.files:
+            return None
+        carried = tuple((int(place), int(source)) for place, source in archive[STATE_KEY])
+        return Memory(carried, frozenset(int(at) for at in archive[STARTS_KEY]))
 
 
 def shapes(artifact: Artifact, examples: Sequence[Array], batch: int) -> list[tuple[int, ...]]:
@@ -54,6 +75,39 @@ def batches(artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tupl
             quantise(_widened(values[chosen]).reshape(shape), spec)
             for spec, values, shape in zip(artifact.inputs, examples, wanted, strict=True)
         ]
+
+
+class Steps:
+    """The examples one at a time, in order, the model's own state going from step to step (free-running).
+
+    A batch larger than one holds the same example in every row.
+    """
+
+    def __init__(
+        self, artifact: Artifact, examples: Sequence[Array], wanted: Sequence[tuple[int, ...]], memory: Memory
+    ) -> None:
+        self._artifact, self._examples, self._wanted, self._memory = artifact, examples, wanted, memory
+        self._rows = one_row_an_example(artifact.inputs)
+        self._last: Sequence[Array] = ()
+
+    def __iter__(self) -> Iterator[list[Array]]:
+        for example in range(len(self._examples[0])):
+            values = [array[example] for array in self._examples]
+            if example not in self._memory.starts:
+                for place, source in self._memory.carried:
+                    values[place] = self._last[source].reshape(values[place].shape)
+            yield [
+                quantise(self._laid(value, shape), spec)
+                for spec, value, shape in zip(self._artifact.inputs, values, self._wanted, strict=True)
+            ]
+
+    def gave(self, outputs: Sequence[Array]) -> list[Array]:
+        """Take the real-valued outputs of the last feed; those of the one example."""
+        self._last = [values[:1] if self._rows and values.ndim else values for values in outputs]
+        return list(self._last)
+
+    def _laid(self, value: Array, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(value, shape) if self._rows else value.reshape(shape)
 
 
 def _widened(values: Array) -> Array:

@@ -10,11 +10,12 @@ import msgspec
 
 from bench import wire
 from bench.process import ChildProcess, describe_exit
+from bench.record.case import Case
 from bench.record.codec import pack, unpack
 from bench.record.observation import Failure, Observation, Telemetry
-from bench.worker.messages import Done, Edge, Finished, FromChild, Go, Job, Progress, Refused
+from bench.worker.messages import Done, Edge, Finished, FromChild, Go, Job, Profiled, Progress, Refused
 
-Word = TypeVar("Word", Finished, Done)
+Word = TypeVar("Word", Finished, Done, Profiled)
 CORRUPTED = "corrupted"
 """The fact that tells what became of the corrupted inputs: `seconds`, or why they `failed`."""
 
@@ -38,13 +39,13 @@ class Watcher(Protocol):
 def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress | None = None) -> Observation:
     """Run one invocation of a case in a fresh process. Never raises for what the child does."""
     spawned_ns = time.perf_counter_ns()
-    with ChildProcess("bench.worker.child", environment=_threads(job)) as child:
+    with ChildProcess("bench.worker.child", environment=thread_pools(job.case)) as child:
         job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
         watcher.watch(child.pid)
         deadline = time.monotonic() + job.plan.timeout_s
         child.send(pack(job))
         try:
-            answer = _listen(child, job, deadline, "start", Finished, watcher, on_progress)
+            answer = listen(child, job.plan.timeout_s, deadline, "start", Finished, watcher, on_progress)
         finally:
             telemetry = watcher.finish()
         if isinstance(answer, Finished):
@@ -71,27 +72,30 @@ def _corrupted(child: ChildProcess, job: Job, deadline: float, watcher: Watcher)
     """What became of the corrupted inputs. They come last: whatever happens there, the case has its figures."""
     if job.corrupted is None:
         return {}
-    last = _listen(child, job, deadline, "the case's own figures", Done, watcher, None)
+    last = listen(child, job.plan.timeout_s, deadline, "the case's own figures", Done, watcher)
     return {CORRUPTED: {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}}
 
 
-def _listen(
+def listen(
     child: ChildProcess,
-    job: Job,
+    timeout_s: float,
     deadline: float,
     phase: str,
     until: type[Word],
-    watcher: Watcher,
-    on_progress: OnProgress | None,
+    watcher: Watcher | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Word | Failure:
-    """The child's word of the kind `until`, or why there is none at `deadline` (monotonic clock, s)."""
+    """The child's word of the kind `until`, or why there is none at `deadline` (monotonic clock, s).
+
+    `timeout_s` is the time that the child had in all, for the sentence; `phase` is what it is in.
+    """
     while True:
         try:
             frame = child.receive(deadline - time.monotonic())
             message: FromChild | None = None if frame is None else unpack(frame, FromChild)  # type: ignore[arg-type]
         except TimeoutError:
             child.kill()
-            reason = f"no answer within {job.plan.timeout_s:g} s (timeout_s); the process was ended"
+            reason = f"no answer within {timeout_s:g} s (timeout_s); the process was ended"
             return Failure(reason=reason, phase=phase, signal="SIGKILL", tail=child.tail())
         except (wire.WireError, msgspec.DecodeError) as error:
             child.kill()
@@ -103,7 +107,8 @@ def _listen(
                 return Failure(reason=reason, phase=phase, exit_code=code, signal=name, tail=child.tail())
             case Edge(name=name):
                 phase = name
-                watcher.snapshot(name)
+                if watcher is not None:
+                    watcher.snapshot(name)
                 child.send(pack(Go()))
             case Progress():
                 if on_progress is not None:
@@ -116,7 +121,7 @@ def _listen(
                 return Failure(reason=f"the process spoke out of turn: {type(message).__name__}", phase=phase)
 
 
-def _threads(job: Job) -> dict[str, str]:
-    """Thread pools that a runtime makes on import, held to the case's number."""
-    count = str(job.case.threads)
+def thread_pools(case: Case) -> dict[str, str]:
+    """The environment that holds thread pools which a runtime makes on import to the case's number."""
+    count = str(case.threads)
     return {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": count}

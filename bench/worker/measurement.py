@@ -23,7 +23,7 @@ from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
 from bench.worker.messages import Done, Edge, Finished, FromChild, Job, Progress, Refused
 
-HEAVY = ("tensorflow", "keras", "tf2onnx", "polars", "sklearn", "scipy", "pandas")
+HEAVY = ("tensorflow", "keras", "tf2onnx", "torch", "polars", "sklearn", "scipy", "pandas")
 """Modules that a measuring process must not hold; what it finds of them is reported with the result."""
 
 
@@ -73,7 +73,7 @@ class Measurement:
     def _measure(self) -> Finished | Done:
         """The last word. Where corrupted inputs are to be run, what was measured is told before they are read."""
         job = self._job
-        _limit_memory(job.plan.memory_limit_bytes)
+        limit_memory(job.plan.memory_limit_bytes)
         self._enter("import")
         # The runtime is there already, unless it cannot be imported: then this says why.
         importlib.import_module(RUNTIMES[job.case.runtime].imported(job.case.provider))
@@ -205,7 +205,8 @@ def _reset_peak() -> bool:
     return True
 
 
-def _limit_memory(limit: int | None) -> None:
+def limit_memory(limit: int | None) -> None:
+    """Let this process have no more than `limit` bytes of data (POSIX)."""
     if limit is None:
         return
     try:

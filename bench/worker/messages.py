@@ -18,8 +18,9 @@ from bench.record.observation import (
     Validity,
     Warmup,
 )
+from bench.record.profile import Profile
 
-VERSION = 3
+VERSION = 4
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cores: list[int] | None
     spawned_ns: int | None = None
     invocation: int = 0
+    version: int = VERSION
+
+
+class ProfileJob(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Parent to child: which case to profile, for about `seconds` of inferences. Paths are absolute.
+
+    Nothing is measured in such a process: a profiler changes what it looks at. `timeout_s` bounds it, start and
+    loading included.
+    """
+
+    case: Case
+    artifact: Artifact
+    artifact_path: str
+    inputs: str
+    seconds: float
+    timeout_s: float
+    cores: list[int] | None
+    memory_limit_bytes: int | None = None
     version: int = VERSION
 
 
@@ -98,4 +117,10 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     phase: str
 
 
-FromChild = Edge | Progress | Finished | Done | Refused
+class Profiled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Child to parent: the case is profiled. It is the last word."""
+
+    profile: Profile
+
+
+FromChild = Edge | Progress | Finished | Done | Profiled | Refused

@@ -19,13 +19,14 @@ from bench.zoo.hashing import file_sha256
 from bench.zoo.ingredients import is_here, own_files
 from bench.zoo.sniff import SUFFIXES, check_file, external_files
 
-Kind = Literal["zoo", "keras", "savedmodel", "onnx", "tflite"]
+Kind = Literal["zoo", "keras", "savedmodel", "onnx", "tflite", "torch"]
 _REACHES: dict[Kind, tuple[Format, ...]] = {
     "zoo": ("onnx", "tflite"),
     "keras": ("onnx", "tflite"),
     "savedmodel": ("onnx", "tflite"),
     "onnx": ("onnx",),
     "tflite": ("tflite",),
+    "torch": ("onnx",),
 }
 
 
@@ -89,7 +90,7 @@ def find(name_or_path: str, models: Sequence[Path] = ()) -> ModelSource:
     if path.suffix.lower() in SUFFIXES or os.sep in name_or_path:
         raise UserError("there is no such model file", where=name_or_path, remedy="check the path")
     raise unknown(
-        "model", name_or_path, zoo, where="a zoo name or a path to .onnx, .tflite, .keras, .h5 or a SavedModel folder"
+        "model", name_or_path, zoo, where=f"a zoo name or a path to {', '.join(SUFFIXES)} or a SavedModel folder"
     )
 
 

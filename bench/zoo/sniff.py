@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import struct
-import zipfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 from bench.errors import UserError
+from bench.zoo import pt2
+from bench.zoo.archive import opened
+from bench.zoo.inside import inside
+from bench.zoo.onnx_sketch import Malformed, sketch
 
-if TYPE_CHECKING:
-    import onnx
-
-FileKind = Literal["keras", "onnx", "tflite"]
+FileKind = Literal["keras", "onnx", "tflite", "torch"]
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_TORCH = (
+    "it is a pickle or TorchScript, whose loading can run any code; in Python, export the model with "
+    "torch.export.export(model, inputs) and torch.export.save(program, 'model.pt2'), and give that"
+)
 _ELSEWHERE = {
-    ".pt": "export it with torch.onnx.export and give the .onnx file",
-    ".pth": "export it with torch.onnx.export and give the .onnx file",
+    ".pt": _TORCH,
+    ".pth": _TORCH,
     ".pb": "give the folder of the SavedModel, not the .pb file",
     ".pkl": "pickled models are not read; export to ONNX (for example with skl2onnx)",
     ".joblib": "pickled models are not read; export to ONNX (for example with skl2onnx)",
@@ -62,17 +66,21 @@ def check_file(path: Path) -> FileKind:
 
 
 def external_files(path: Path) -> list[Path]:
-    """The files beside an ONNX file that hold its large tensors.
+    """The files beside an ONNX file that hold its large tensors, wherever in the model those are.
 
     Raises:
-        UserError: the file names one outside its own folder, or one that is not there.
+        UserError: the file names one outside its own folder, or one that is not there, or is no ONNX file.
     """
-    folder = path.parent
+    try:
+        locations = sketch(path).locations
+    except Malformed as error:
+        raise UserError(
+            f"the file is not a whole .onnx model: {error}", where=str(path), remedy="export or download it again"
+        ) from error
     files: list[Path] = []
-    for location in _external_locations(path):
-        parts = PurePosixPath(location.replace("\\", "/"))
-        target = folder / parts
-        if parts.is_absolute() or ".." in parts.parts or not target.resolve().is_relative_to(folder.resolve()):
+    for location in sorted(locations):
+        target = inside(path.parent, location)
+        if target is None:
             raise UserError(
                 f"the model keeps tensors in {location!r}, outside its own folder",
                 where=str(path),
@@ -86,39 +94,14 @@ def external_files(path: Path) -> list[Path]:
     return sorted(set(files))
 
 
-def _external_locations(path: Path) -> list[str]:
-    import onnx
-
-    found: list[str] = []
-
-    def visit(graph: onnx.GraphProto) -> None:
-        tensors = list(graph.initializer)
-        for node in graph.node:
-            for attribute in node.attribute:
-                tensors += [attribute.t, *attribute.tensors]
-                for inner in (attribute.g, *attribute.graphs):
-                    if inner.ByteSize():
-                        visit(inner)
-        for tensor in tensors:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                found.extend(entry.value for entry in tensor.external_data if entry.key == "location")
-
-    visit(onnx.load(str(path), load_external_data=False).graph)
-    return sorted(set(found))
-
-
 def _onnx_fault(path: Path, head: bytes, size: int) -> str | None:
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
     try:
-        model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, ValueError, OSError) as error:
-        said = str(error).splitlines()[0] if str(error) else "cut short or not ONNX"
-        return f"it does not parse as an ONNX ModelProto ({said})"
-    if not model.HasField("graph") or not model.graph.node:
+        seen = sketch(path)
+    except Malformed as error:
+        return f"it does not parse as an ONNX ModelProto ({error})"
+    if not seen.nodes:
         return "it holds no graph"
-    if not model.graph.output:
+    if not seen.outputs:
         return "its graph has no outputs (cut short?)"
     return None
 
@@ -134,12 +117,12 @@ def _tflite_fault(path: Path, head: bytes, size: int) -> str | None:
 
 def _keras_fault(path: Path, head: bytes, size: int) -> str | None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path, "the archive") as archive:
             if "config.json" not in archive.namelist():
                 return "the archive has no config.json"
             damaged = archive.testzip()
-    except zipfile.BadZipFile as error:
-        return f"it is not a whole zip archive ({error})"
+    except UserError as error:
+        return error.what
     return f"the archive's member {damaged} is damaged" if damaged else None
 
 
@@ -175,4 +158,5 @@ SUFFIXES: dict[str, tuple[FileKind, Check]] = {
     ".keras": ("keras", _keras_fault),
     ".h5": ("keras", _h5_fault),
     ".hdf5": ("keras", _h5_fault),
+    ".pt2": ("torch", pt2.fault),
 }

@@ -4,14 +4,15 @@ An `.npz` file, or a folder of `.npy` files, with these keys:
 
 `x`: evaluation inputs, axis 0 the examples. `y`: their labels, optional. `calibration`: inputs that int8
 is calibrated on, optional. `train_x` and `train_y`: for fine-tuning pruned variants, optional. A model
-with more than one input has `x:<input name>`, `calibration:<input name>`, `train_x:<input name>`.
+with more than one input has `x:<input name>`, `calibration:<input name>`, `train_x:<input name>`; inputs that
+are described elsewhere may be left out. `reset`, for a model with state: whether an example begins a sequence.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +24,25 @@ from bench.zoo.datasets.base import Array, Split, calibration_from
 from bench.zoo.hashing import file_sha256
 
 _KEYS = ("x", "y", "calibration", "train_x", "train_y")
+_RESET = "reset"
+Fill = Callable[[int], Array]
+"""The array of an input that the data leave out, for that many examples: axis 0 the examples."""
 
 
 @dataclass(frozen=True)
 class UserData:
-    """What was given. Arrays stand in the order of the model's inputs; None where there was nothing."""
+    """What was given. Arrays stand in the order of the model's inputs; None where there was nothing.
+
+    `starts` are the examples that begin a sequence. `filled` names the inputs that the data left out.
+    """
 
     name: str
     inputs: tuple[Array, ...]
     labels: Array | None
     calibration: tuple[Array, ...] | None
     train: Split | None
+    starts: tuple[int, ...] = (0,)
+    filled: tuple[str, ...] = ()
 
 
 def data_sha256(path: Path) -> str:
@@ -45,18 +54,25 @@ def data_sha256(path: Path) -> str:
     return total.hexdigest()
 
 
-def read(path: Path, inputs: Sequence[TensorSpec], seed: int = 0) -> UserData:
-    """The data in `path` for a model with these `inputs`.
+def read(
+    path: Path,
+    inputs: Sequence[TensorSpec],
+    seed: int = 0,
+    *,
+    left_out: Mapping[str, Fill] | None = None,
+    stateful: bool = False,
+) -> UserData:
+    """The data in `path` for a model with these `inputs`; those in `left_out` may be missing and are made.
 
     Raises:
         UserError: a key is missing or unknown, or an array has the wrong shape, type or length.
     """
     arrays = _arrays(path)
-    reader = _Reader(path, arrays, inputs)
+    reader = _Reader(path, arrays, inputs, left_out or {}, stateful=stateful)
     reader.check_keys()
     x = reader.inputs("x")
     if x is None:
-        wanted = "x" if len(inputs) == 1 else ", ".join(f"x:{spec.name}" for spec in inputs)
+        wanted = ", ".join(reader.wanted("x"))
         raise UserError(
             "the data has no evaluation inputs", where=str(path), remedy=f"add {wanted}; found {_listed(arrays)}"
         )
@@ -67,12 +83,23 @@ def read(path: Path, inputs: Sequence[TensorSpec], seed: int = 0) -> UserData:
     calibration = reader.inputs("calibration")
     if calibration is None and train_x is not None:
         calibration = calibration_from(train_x, seed)
-    return UserData(path.name, x, labels, calibration, train)
+    return UserData(path.name, x, labels, calibration, train, reader.starts(len(x[0])), reader.filled("x"))
 
 
 class _Reader:
-    def __init__(self, path: Path, arrays: Mapping[str, Array], specs: Sequence[TensorSpec]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        arrays: Mapping[str, Array],
+        specs: Sequence[TensorSpec],
+        left_out: Mapping[str, Fill],
+        *,
+        stateful: bool,
+    ) -> None:
         self._path = path
+        self._left_out = left_out
+        self._stateful = stateful
+        self._needed = [spec for spec in specs if spec.name not in left_out]
         self._arrays = arrays
         self._specs = specs
         self._rows = one_row_an_example(specs)
@@ -80,6 +107,8 @@ class _Reader:
     def check_keys(self) -> None:
         names = [spec.name for spec in self._specs]
         valid = {*_KEYS, *(f"{key}:{name}" for key in ("x", "calibration", "train_x") for name in names)}
+        if self._stateful:
+            valid.add(_RESET)
         for key in self._arrays:
             if key not in valid:
                 raise unknown("array", key, valid, where=str(self._path))
@@ -88,8 +117,12 @@ class _Reader:
         found = [self._one(key, spec) for spec in self._specs]
         if all(array is None for array in found):
             return None
+        examples = next((len(array) for array in found if array is not None and array.ndim), 0)
         arrays: list[Array] = []
         for spec, array in zip(self._specs, found, strict=True):
+            if array is None and spec.name in self._left_out:
+                arrays.append(self._left_out[spec.name](examples))
+                continue
             if array is None:
                 raise UserError(
                     f"the array {key}:{spec.name} is missing",
@@ -121,9 +154,31 @@ class _Reader:
             raise UserError("the labels are not all finite", where=where, remedy="remove NaN and infinity")
         return labels
 
+    def wanted(self, key: str) -> list[str]:
+        """The arrays that are needed for `key`."""
+        return [key] if len(self._specs) == 1 else [f"{key}:{spec.name}" for spec in self._needed or self._specs]
+
+    def filled(self, key: str) -> tuple[str, ...]:
+        """The inputs that had no array of their own."""
+        return tuple(spec.name for spec in self._specs if self._one(key, spec) is None)
+
+    def starts(self, examples: int) -> tuple[int, ...]:
+        """The examples that begin a sequence: the first, and those of the array `reset`."""
+        reset = self._arrays.get(_RESET)
+        if reset is None:
+            return (0,)
+        if reset.shape != (examples,) or reset.dtype.kind != "b":
+            raise UserError(
+                f"the array has type {reset.dtype} and shape {list(reset.shape)}, it takes bool [{examples}]",
+                where=f"{self._path}: {_RESET}",
+                remedy="say for each example whether it begins a sequence",
+            )
+        return tuple(sorted({0, *(int(at) for at in np.flatnonzero(reset))}))
+
     def _one(self, key: str, spec: TensorSpec) -> Array | None:
         named = self._arrays.get(f"{key}:{spec.name}")
-        return self._arrays.get(key) if named is None and len(self._specs) == 1 else named
+        alone = len(self._specs) == 1 or [spec] == self._needed
+        return self._arrays.get(key) if named is None and alone else named
 
     def _checked(self, key: str, spec: TensorSpec, array: Array) -> Array:
         where = f"{self._path}: {key if len(self._specs) == 1 else f'{key}:{spec.name}'}"

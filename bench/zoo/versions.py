@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 
 def installed(names: Iterable[str]) -> dict[str, str]:
-    """The version of Python and of those of the packages that are installed."""
-    found = {"python": platform.python_version()}
+    """The version of Python, without its patch level, and of those of the packages that are installed."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in names:
         try:
             found[name] = importlib.metadata.version(name)

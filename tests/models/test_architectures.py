@@ -118,8 +118,8 @@ def test_both_formats_compute_what_keras_computes(
     inputs = examples(card, model)
     expected = np.asarray(model(inputs if len(inputs) > 1 else inputs[0], training=False))
     opened = origin(model)
-    opened.float_onnx(tmp_path / "m.onnx", pruned=False)
-    opened.tflite(tmp_path / "m.tflite", "fp32", pruned=False, calibration=[])
+    opened.float_onnx(tmp_path / "m.onnx")
+    opened.tflite(tmp_path / "m.tflite", "fp32")
     names = [spec.name for spec in opened.inputs]
 
     session = ort.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])

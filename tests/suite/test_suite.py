@@ -104,6 +104,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_valid_one(
             "measure",
         ),
         ("name = 'x", "not valid TOML", ""),
+        ("[inputs.x]\ngenertor = 'ones'", "did you mean 'generator'?", "inputs.x.genertor"),
+        ("[inputs.x]\ngenerator = 'gauss'", "'normal'", "inputs.x.generator"),
+        ("[inputs.x]\nstate = 'y'\nvalue = 1", "fed from an output", "inputs.x"),
+        ("[inputs.x]\ngenerator = 'constant'", "needs a value", "inputs.x"),
+        ("[inputs.x]\ngenerator = 'normal'\nrange = [0, 1]", "uniform and integers", "inputs.x"),
+        ("[inputs.x]\nrange = [2, 1]", "begins (2) above its end (1)", "inputs.x"),
+        ("[axes]\nsequence = 0", "greater than 0", "axes.sequence"),
     ],
 )
 def test_a_faulty_suite_file_is_named_with_its_key(tmp_path: Path, text: str, wrong: str, where: str) -> None:

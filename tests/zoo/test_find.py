@@ -90,7 +90,8 @@ BAD = {
         b"\x89HDF\r\n\x1a\n" + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + b"\0" * 24 + b"\xff\xff\xff" + b"\0" * 21,
         "cut short",
     ),
-    "model.pt": (b"PK\x03\x04", "torch.onnx.export"),
+    "model.pt": (b"PK\x03\x04", "torch.export.save"),
+    "text.pt2": (b"no zip", "zip"),
     "model.pkl": (b"x", "pickled"),
     "model": (b"x", "formats read"),
 }

@@ -140,3 +140,27 @@ def test_no_such_data(tmp_path):
 def test_the_hash_follows_the_content(saved):
     before = data_sha256(saved(x=floats(1, 4, 4, 1)))
     assert data_sha256(saved(x=floats(2, 4, 4, 1))) != before
+
+
+def test_described_inputs_may_be_left_out_and_the_rest_needs_no_name(saved):
+    fills = {"h": lambda examples: np.zeros((examples, 2, 1, 4), np.float32)}
+    data = read(saved(x=floats(5, 3, 8), calibration=floats(2, 3, 8)), STATE, left_out=fills)
+    assert [array.shape for array in data.inputs] == [(5, 3, 8), (5, 2, 1, 4)]
+    assert len(data.calibration[1]) == 2
+    assert data.filled == ("h",)
+
+
+def test_an_array_that_is_given_wins_over_its_description(saved):
+    given = {"x:x": floats(5, 3, 8), "x:h": floats(5, 2, 1, 4)}
+    data = read(saved(**given), STATE, left_out={"h": lambda examples: np.zeros((examples, 2, 1, 4), np.float32)})
+    assert np.array_equal(data.inputs[1], given["x:h"])
+    assert data.filled == ()
+
+
+def test_sequences_begin_where_reset_says_and_at_the_first_example(saved):
+    path = saved(x=floats(4, 4, 4, 1), reset=np.array([False, False, True, False]))
+    assert read(path, ONE, stateful=True).starts == (0, 2)
+    with pytest.raises(UserError, match="unknown array 'reset'"):
+        read(path, ONE)
+    with pytest.raises(UserError, match=r"bool \[4\]"):
+        read(saved(x=floats(4, 4, 4, 1), reset=np.zeros(3, bool)), ONE, stateful=True)

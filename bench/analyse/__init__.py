@@ -1,0 +1,1 @@
+"""Judgement of rows: pure functions from what was measured to what it means."""

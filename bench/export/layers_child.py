@@ -1,0 +1,62 @@
+"""The process that compares layers: `python -m bench.export.layers_child`. Takes one job, answers with one table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.wire import receive, send, take_over
+
+if TYPE_CHECKING:
+    from bench.export.layers import LayerJob, LayerTable, Recorder
+    from bench.record.artifact import Artifact
+
+
+def main() -> None:
+    """Compare what stands on standard input."""
+    incoming, outgoing = take_over()
+    # After the streams are safe: whatever these import may print.
+    from bench.export.layers import LayerJob, LayerTable
+    from bench.export.work import first_line
+    from bench.record import codec
+
+    frame = receive(incoming)
+    if frame is None:
+        return
+    job = codec.unpack(frame, LayerJob)
+    try:
+        table = _table(job)
+    except Exception as error:  # runtimes fail in ways of their own, and the table says so
+        reason = f"its tensors could not be compared: {first_line(error)}"
+        table = LayerTable(variant=job.artifact.variant, format=job.artifact.format, reason=reason)
+    send(outgoing, codec.pack(table))
+    outgoing.flush()
+    os._exit(0)
+
+
+def _table(job: LayerJob) -> LayerTable:
+    import numpy as np
+
+    from bench.export.layers import compare
+    from bench.export.origin import feeds
+
+    with np.load(job.inputs, allow_pickle=False) as archive:
+        arrays = [archive[str(at)][: job.examples] for at in range(len(job.artifact.inputs))]
+    reference = _recorder(Path(job.reference_path), job.reference)
+    variant = _recorder(Path(job.artifact_path), job.artifact)
+    return compare(reference, variant, feeds(arrays, job.artifact.inputs), job)
+
+
+def _recorder(path: Path, artifact: Artifact) -> Recorder:
+    if artifact.format == "onnx":
+        from bench.export.layers_onnx import OnnxRecorder
+
+        return OnnxRecorder(path, artifact)
+    from bench.export.layers_tflite import TfliteRecorder
+
+    return TfliteRecorder(path, artifact)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The layers of a bundle's variants beside those of its float32 files."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+from bench.export.bundle import open_bundle
+from bench.export.layers import LayerJob, LayerTable
+from bench.process import ChildProcess, describe_exit
+from bench.quality.parity import NOISE, precision_of
+from bench.record.artifact import Artifact
+from bench.record.codec import pack, unpack
+from bench.training.report import Report
+from bench.wire import WireError
+
+BASELINE = "fp32"
+EXAMPLES = 16
+"""Evaluation inputs that each layer is compared on: its figures are over all of a tensor's values, which are many."""
+TIMEOUT_S = 300.0
+
+
+def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list[LayerTable]:
+    """A table for each variant of the bundle at `path` but fp32 itself, or why there is none.
+
+    Each is made in a process of its own, so that a runtime which crashes on a file costs only its own table.
+
+    Raises:
+        UserError: it is not a bundle.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        folder, bundle = open_bundle(path, Path(scratch))
+        floats = {artifact.format: artifact for artifact in bundle.artifacts if artifact.base == BASELINE}
+        tables = []
+        for artifact in bundle.artifacts:
+            reference = floats.get(artifact.format)
+            if artifact == reference:
+                continue
+            progress(f"comparing the layers of {artifact.format} {artifact.variant}", passing=True)
+            precision = precision_of(artifact)
+            if reference is None:
+                tables.append(_none(artifact, f"there is no {artifact.format} {BASELINE} in the bundle beside it"))
+            elif precision is None:
+                tables.append(_none(artifact, "it is another function on purpose, or a file of unknown precision"))
+            else:
+                job = LayerJob(
+                    reference=reference,
+                    reference_path=str(folder / reference.path),
+                    artifact=artifact,
+                    artifact_path=str(folder / artifact.path),
+                    inputs=str(folder / bundle.data.inputs),
+                    examples=min(examples, bundle.data.examples),
+                    expected_db=-10 * math.log10(NOISE[precision]),
+                )
+                tables.append(_compared(job))
+        return tables
+
+
+def _compared(job: LayerJob) -> LayerTable:
+    with ChildProcess("bench.export.layers_child") as child:
+        child.send(pack(job))
+        try:
+            frame = child.receive(TIMEOUT_S)
+        except TimeoutError:
+            return _none(job.artifact, f"the comparison was not over after {TIMEOUT_S:g} s")
+        except WireError as error:
+            return _none(job.artifact, f"the comparison ended: {error}")
+        if frame is None:
+            return _none(job.artifact, describe_exit(*child.end(), "comparing layers"))
+        return unpack(frame, LayerTable)
+
+
+def _none(artifact: Artifact, reason: str) -> LayerTable:
+    return LayerTable(variant=artifact.variant, format=artifact.format, reason=reason)

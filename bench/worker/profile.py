@@ -1,0 +1,23 @@
+"""The parent's side of a profile: a fresh process, its time bounded, whatever it does."""
+
+from __future__ import annotations
+
+import time
+
+from bench.process import ChildProcess
+from bench.record.codec import pack
+from bench.record.observation import Failure
+from bench.record.profile import Profile
+from bench.worker.measure import listen, thread_pools
+from bench.worker.messages import Profiled, ProfileJob
+
+
+def profile_case(job: ProfileJob) -> Profile:
+    """Profile a case in a fresh process. Never raises for what the child does: then the profile has a `reason`."""
+    with ChildProcess("bench.worker.child", environment=thread_pools(job.case)) as child:
+        deadline = time.monotonic() + job.timeout_s
+        child.send(pack(job))
+        answer = listen(child, job.timeout_s, deadline, "start", Profiled)
+    if isinstance(answer, Failure):
+        return Profile(target=job.case.target, reason=answer.reason)
+    return answer.profile

@@ -1,0 +1,85 @@
+"""What should be faster than fp32, and when it is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analyse.faster import SHOULD_BE_FASTER, pairs, speed_up
+from tests.analyse.rows import row
+
+TIMES = st.floats(min_value=0.1, max_value=1e6)
+HALVES = st.floats(min_value=0.0, max_value=0.5)
+
+
+@given(mine=TIMES, theirs=TIMES, half=HALVES, other=HALVES)
+def test_the_interval_holds_the_ratio_and_swapping_the_rows_turns_it_over(
+    mine: float, theirs: float, half: float, other: float
+) -> None:
+    one, two = row("int8", mine, half=half), row("fp32", theirs, half=other)
+    gain = speed_up(one.metrics["p50_latency"], two.metrics["p50_latency"])
+    back = speed_up(two.metrics["p50_latency"], one.metrics["p50_latency"])
+    assert gain is not None
+    assert back is not None
+    assert gain.low is not None
+    assert gain.high is not None
+    assert gain.low <= gain.value <= gain.high
+    assert back.low is not None
+    assert math.isclose(gain.value * back.value, 1, rel_tol=1e-9)
+    assert math.isclose(gain.high * back.low, 1, rel_tol=1e-9)
+
+
+def test_the_interval_is_wider_than_that_of_either_median_and_narrower_than_both_ends_together() -> None:
+    one, two = row("int8", 100, half=0.03), row("fp32", 100, half=0.04)
+    gain = speed_up(one.metrics["p50_latency"], two.metrics["p50_latency"])
+    assert gain is not None
+    assert gain.low is not None
+    assert 0.96 / 1.03 < gain.low < 0.96
+
+
+def test_a_row_is_faster_only_when_its_interval_lies_above_1() -> None:
+    rows = [row("fp32", 100), row("int8", 60), row("fp16", 98, half=0.05)]
+    sure = {pair.row.case.variant: pair.gain.sure for pair in pairs(rows)}
+    assert sure == {"int8": True, "fp16": False}
+
+
+def test_without_an_interval_no_row_is_surely_faster() -> None:
+    import msgspec
+
+    fast = row("int8", 10)
+    bare = msgspec.structs.replace(fast.metrics["p50_latency"], low=None, high=None)
+    fast.metrics["p50_latency"] = bare
+    (pair,) = pairs([row("fp32", 100), fast])
+    assert pair.gain.value == pytest.approx(10)
+    assert not pair.gain.sure
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"threads": 2},
+        {"batch": 8},
+        {"provider": "cuda"},
+        {"model": "n"},
+        {"options": {"graph_optimization": "none"}},
+        {"scenario": "server"},
+    ],
+)
+def test_only_rows_that_are_alike_but_for_the_variant_are_compared(other: dict[str, object]) -> None:
+    assert pairs([row("fp32", 100), row("int8", 100, **other)]) == []
+    alike = pairs([row("fp32", 100, **other), row("int8", 100, **other)])
+    assert len(alike) == (0 if "scenario" in other else 1)
+
+
+def test_a_variant_of_ones_own_promises_what_its_base_does() -> None:
+    (pair,) = pairs([row("fp32", 100), row("mine", 100, base="int8")])
+    assert pair.row.case.variant == "mine"
+    assert pairs([row("fp32", 100), row("int8", 100, base="int16x8")]) == []
+
+
+def test_fp32_promises_nothing_and_every_half_or_integer_variant_does() -> None:
+    assert "fp32" not in SHOULD_BE_FASTER
+    assert {"fp16", "bf16", "int8", "int8-dynamic", "int4", "pruned"} <= set(SHOULD_BE_FASTER)

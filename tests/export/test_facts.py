@@ -1,0 +1,93 @@
+"""What an artifact says of its file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import zstandard
+from onnx import TensorProto, helper, numpy_helper
+
+from bench.export.onnx_facts import facts
+
+BOTH = ("onnx", "tflite")
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+def test_a_static_int8_file_works_on_integers_throughout_and_a_float_one_nowhere(mnist, fmt):
+    assert mnist.artifact("int8", fmt).quantised_nodes == 1.0
+    assert mnist.artifact("int8", fmt).quantised_macs == 1.0
+    for variant in ("fp32", "fp16", "pruned"):
+        assert mnist.artifact(variant, fmt).quantised_nodes == 0.0
+        assert mnist.artifact(variant, fmt).quantised_macs == 0.0
+
+
+def test_the_parts_of_a_model_that_stay_float_are_told_by_their_share_of_macs(tmp_path):
+    """A convolution of 9 * 64 MACs in integers, and a product of 64 * 10 in float32."""
+    path = tmp_path / "half.onnx"
+    _half_quantised(path)
+    known = facts(path)
+    assert known.macs == 9 * 64 + 64 * 10
+    assert known.quantised_nodes == 0.5
+    assert known.quantised_macs == pytest.approx(9 * 64 / (9 * 64 + 64 * 10))
+
+
+def test_four_bit_weights_count_as_integers_and_their_macs_are_known(tmp_path):
+    path = tmp_path / "four.onnx"
+    node = helper.make_node(
+        "MatMulNBits", ["x", "w", "s"], ["y"], domain="com.microsoft", K=32, N=8, bits=4, block_size=32
+    )
+    weights = numpy_helper.from_array(np.zeros((8, 1, 16), np.uint8), "w")
+    scales = numpy_helper.from_array(np.ones(8, np.float32), "s")
+    _save(path, [node], [1, 32], [1, 8], [weights, scales], domains=("", "com.microsoft"))
+    known = facts(path)
+    assert (known.macs, known.quantised_nodes, known.quantised_macs) == (32 * 8, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+def test_the_compressed_size_is_that_of_the_file_and_zeros_compress(mnist, fmt):
+    pruned, dense = mnist.artifact("pruned", fmt), mnist.artifact("fp32", fmt)
+    content = (mnist.folder / pruned.path).read_bytes()
+    assert pruned.bytes_zstd == pytest.approx(len(zstandard.ZstdCompressor(3).compress(content)), rel=0.01)
+    assert pruned.bytes_zstd < dense.bytes_zstd
+    assert pruned.sparsity > 0.5 > dense.sparsity
+
+
+def test_every_artifact_names_its_content(mnist):
+    for artifact in mnist.bundle.artifacts:
+        assert artifact.sha256 == hashlib.sha256((mnist.folder / artifact.path).read_bytes()).hexdigest()
+        assert artifact.operators
+        assert artifact.parameters
+        assert artifact.base == artifact.variant
+
+
+def _half_quantised(path: Path) -> None:
+    one = numpy_helper.from_array(np.array(0.1, np.float32), "scale")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
+    kernel = numpy_helper.from_array(np.ones((1, 1, 3, 3), np.int8), "kernel")
+    shape = numpy_helper.from_array(np.array([1, 64], np.int64), "shape")
+    dense = numpy_helper.from_array(np.ones((64, 10), np.float32), "dense")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["kernel", "scale", "zero"], ["kd"]),
+        helper.make_node("Conv", ["xd", "kd"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Reshape", ["c", "shape"], ["r"]),
+        helper.make_node("MatMul", ["r", "dense"], ["y"]),
+    ]
+    _save(path, nodes, [1, 1, 8, 8], [1, 10], [one, zero, kernel, shape, dense])
+
+
+def _save(path, nodes, given, made, constants, domains=("",)) -> None:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, given)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, made)],
+        constants,
+    )
+    opsets = [helper.make_opsetid(domain, 1 if domain else 17) for domain in domains]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
