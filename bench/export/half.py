@@ -53,6 +53,8 @@ def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
         if node.name in own:
             # The converter takes the result for float16 already but leaves what the node casts to.
             node.attribute[0].i = onnx_format.TensorProto.FLOAT16
+    # The converter also calls float16 what a blocked node gives; the runtime infers types anew.
+    del half.graph.value_info[:]
     onnx_format.checker.check_model(half)
     onnx_format.save(half, str(to))
     return [

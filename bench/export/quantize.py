@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,10 +134,11 @@ def _ready(shop: Workshop, scratch: Path, *, pruned: Pruned | None = None) -> tu
     model, upgraded = recent_opset(onnx.load(str(path)), shop)
     current, ready = scratch / "current.onnx", scratch / "ready.onnx"
     onnx.save(model, str(current))
-    try:
-        quant_pre_process(str(current), str(ready), auto_merge=True)
-    except Exception:  # symbolic shape inference does not know every operator
-        quant_pre_process(str(current), str(ready), skip_symbolic_shape=True)
+    with contextlib.chdir(scratch):  # where shape inference leaves a file behind when it fails
+        try:
+            quant_pre_process(str(current), str(ready), auto_merge=True)
+        except Exception:  # symbolic shape inference does not know every operator
+            quant_pre_process(str(current), str(ready), skip_symbolic_shape=True)
     _flatten_biases(ready)
     return ready, [*notes, *upgraded]
 

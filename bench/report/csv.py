@@ -9,7 +9,7 @@ import polars as pl
 from bench.record.metric import METRICS
 from bench.record.row import Row
 
-_UNIT_NAMES = {"s": "_s", "B": "_bytes", "J": "_joules", "W": "_watts", "1/s": "_per_s", "1": ""}
+_UNIT_NAMES = {"s": "_s", "B": "_bytes", "J": "_joules", "W": "_watts", "1/s": "_per_s", "dB": "_db", "1": ""}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -21,6 +21,7 @@ from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
 from bench.metrics import quality
 from bench.metrics.floors import Floors
+from bench.metrics.parity import NO_EDGES
 from bench.metrics.robustness import NO_CORRUPTION, Outputs
 from bench.metrics.row import make_row
 from bench.record.case import Case
@@ -39,7 +40,7 @@ from bench.sensors.sampler import Sampler
 from bench.sensors.table import DEFAULT
 from bench.store import journal, runs, tables
 from bench.store.manifest import Manifest, read_manifest, write_manifest
-from bench.worker.measure import CORRUPTED, measure
+from bench.worker.measure import CORRUPTED, EDGES, measure
 from bench.worker.messages import Errand, Job
 from bench.worker.profile import profile_case
 
@@ -201,9 +202,11 @@ class _Conductor:
             artifact_path=str(bundle / artifact.path),
             inputs=str(bundle / data.inputs),
             outputs=str(self._outputs(case)) if evaluate else None,
-            corrupted=Errand(inputs=str(bundle / data.corrupted.inputs), outputs=str(self._corrupted(case)))
-            if evaluate and data.corrupted is not None
-            else None,
+            errands={
+                name: Errand(inputs=str(bundle / given.inputs), outputs=str(self._outputs(case, name)))
+                for name, given in ((CORRUPTED, data.corrupted), (EDGES, data.edges))
+                if evaluate and given is not None
+            },
             plan=plan,
             cores=share_out(self.usable, _cores_used(case)).measuring,
         )
@@ -217,22 +220,27 @@ class _Conductor:
         outputs = self._outputs(case)
         if found.status != "ok" or subject.bundle is None or not outputs.exists():
             return found
-        corrupted = self._corrupted(case)
         judged = quality.evaluate(
-            outputs, _corrupted_outputs(found, corrupted), Path(subject.folder), subject.bundle, case.variant
+            outputs,
+            _errand(found, CORRUPTED, self._outputs(case, CORRUPTED), NO_CORRUPTION),
+            Path(subject.folder),
+            subject.bundle,
+            case.variant,
+            _errand(found, EDGES, self._outputs(case, EDGES), NO_EDGES.reason),
         )
-        outputs.unlink()
-        corrupted.unlink(missing_ok=True)
-        facts = found.facts | {"evaluation_warnings": list(judged.warnings)}
+        for written in (outputs, self._outputs(case, CORRUPTED), self._outputs(case, EDGES)):
+            written.unlink(missing_ok=True)
+        facts = found.facts | {
+            "evaluation_warnings": list(judged.warnings),
+            "parity": plain(judged.parity),
+            "edge_parity": plain(judged.edges),
+        }
         return msgspec.structs.replace(
             found, quality=judged.figures, under_corruption=judged.under_corruption, facts=facts
         )
 
-    def _outputs(self, case: Case) -> Path:
-        return self.scratch / f"{case.id}.npz"
-
-    def _corrupted(self, case: Case) -> Path:
-        return self.scratch / f"{case.id}-corrupted.npz"
+    def _outputs(self, case: Case, errand: str = "") -> Path:
+        return self.scratch / f"{case.id}{errand and '-'}{errand}.npz"
 
     def _rows(self) -> list[Row]:
         return [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
@@ -256,12 +264,12 @@ class _Conductor:
         return msgspec.structs.replace(row, why_not_faster=self.why.get(case.id))
 
 
-def _corrupted_outputs(found: Observation, path: Path) -> Outputs:
-    """The outputs on corrupted inputs where the worker finished them, else why there are none."""
-    told = found.facts.get(CORRUPTED)
+def _errand(found: Observation, name: str, path: Path, absent: str) -> Outputs:
+    """The outputs of an errand where the worker finished it, else why there are none."""
+    told = found.facts.get(name)
     if told is None:
-        return Outputs(reason=NO_CORRUPTION)
-    return Outputs(reason=f"on corrupted inputs: {told['failed']}") if "failed" in told else Outputs(path=path)
+        return Outputs(reason=absent)
+    return Outputs(reason=f"on {name} inputs: {told['failed']}") if "failed" in told else Outputs(path=path)
 
 
 def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> list[tuple[Case, int]]:

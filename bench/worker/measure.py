@@ -16,8 +16,8 @@ from bench.record.observation import Failure, Observation, Telemetry
 from bench.worker.messages import Done, Edge, Finished, FromChild, Go, Job, Profiled, Progress, Refused
 
 Word = TypeVar("Word", Finished, Done, Profiled)
-CORRUPTED = "corrupted"
-"""The fact that tells what became of the corrupted inputs: `seconds`, or why they `failed`."""
+CORRUPTED, EDGES = "corrupted", "edge"
+"""Errands, and the facts that tell what became of them: `seconds`, or why they `failed`."""
 
 OnProgress = Callable[[str, int, float], None]
 """Called with phase, samples so far and running median (s)."""
@@ -63,17 +63,20 @@ def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress
                 capacity=answer.capacity,
                 cold_start=answer.cold_start,
                 first_ns=answer.first_ns,
-                facts=answer.facts | _corrupted(child, job, deadline, watcher),
+                facts=answer.facts | _errands(child, job, deadline, watcher),
             )
         return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
 
 
-def _corrupted(child: ChildProcess, job: Job, deadline: float, watcher: Watcher) -> dict[str, object]:
-    """What became of the corrupted inputs. They come last: whatever happens there, the case has its figures."""
-    if job.corrupted is None:
-        return {}
-    last = listen(child, job.plan.timeout_s, deadline, "the case's own figures", Done, watcher)
-    return {CORRUPTED: {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}}
+def _errands(child: ChildProcess, job: Job, deadline: float, watcher: Watcher) -> dict[str, object]:
+    """What became of the errands. They come last: whatever happens there, the case has its figures."""
+    told: dict[str, object] = {}
+    before = "the case's own figures"
+    for name in job.errands:
+        last = listen(child, job.plan.timeout_s, deadline, before, Done, watcher)
+        told[name] = {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}
+        before = name
+    return told
 
 
 def listen(

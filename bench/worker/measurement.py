@@ -7,6 +7,8 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +23,7 @@ from bench.runtimes.table import RUNTIMES, make_ready, open_session
 from bench.worker import inputs
 from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
-from bench.worker.messages import Done, Edge, Finished, FromChild, Job, Progress, Refused
+from bench.worker.messages import Done, Edge, Errand, Finished, FromChild, Job, Progress, Refused
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "torch", "polars", "sklearn", "scipy", "pandas")
 """Modules that a measuring process must not hold; what it finds of them is reported with the result."""
@@ -53,11 +55,22 @@ class Measurement:
         self._started, self._import_ns = started, import_ns
         self._phase, self._phase_start = "start", started
         self._phases: list[Phase] = []
+        self._opened: tuple[Session, list[tuple[int, ...]]] | None = None
 
     def answer(self) -> None:
-        """Measure and say what came of it."""
+        """Measure and say what came of it, then of each errand."""
+        if not self._said(self._measure):
+            return
+        for name, errand in self._job.errands.items():
+            self._enter(name)
+            self._said(partial(self._run, errand))
+        if self._opened is not None:
+            self._opened[0].close()
+
+    def _said(self, make: Callable[[], Finished | Done]) -> bool:
+        """Say what `make` gives, or why it gives nothing; whether it gave something."""
         try:
-            self._talk.say(self._measure())
+            self._talk.say(make())
         except (SessionError, OptionError) as error:
             self._refuse(str(error))
         except MemoryError:
@@ -66,12 +79,22 @@ class Measurement:
         except Exception as error:
             traceback.print_exc()
             self._refuse(f"{type(error).__name__}: {error}")
+        else:
+            return True
+        return False
+
+    def _run(self, errand: Errand) -> Done:
+        assert self._opened is not None
+        session, wanted = self._opened
+        began = CLOCK()
+        write_outputs(session, self._job.artifact, Path(errand.inputs), wanted, Path(errand.outputs))
+        return Done(seconds=(CLOCK() - began) * 1e-9)
 
     def _refuse(self, reason: str) -> None:
         self._talk.say(Refused(reason=reason, phase=self._phase))
 
-    def _measure(self) -> Finished | Done:
-        """The last word. Where corrupted inputs are to be run, what was measured is told before they are read."""
+    def _measure(self) -> Finished:
+        """What was measured. It is told before the inputs of any errand are read; for them the session stays open."""
         job = self._job
         limit_memory(job.plan.memory_limit_bytes)
         self._enter("import")
@@ -123,7 +146,11 @@ class Measurement:
         self._enter("end")
         facts = _facts() | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
         facts |= {"load": found.facts, "peak_reset": peak_reset} | session.facts()
-        finished = Finished(
+        if job.errands:
+            self._opened = session, wanted
+        else:
+            session.close()
+        return Finished(
             placement=placement,
             phases=tuple(self._phases),
             warmup=warmup,
@@ -135,15 +162,6 @@ class Measurement:
             cold_start=cold,
             facts=facts,
         )
-        if job.corrupted is None:
-            session.close()
-            return finished
-        self._talk.say(finished)
-        self._enter("corrupted")
-        began = CLOCK()
-        write_outputs(session, job.artifact, Path(job.corrupted.inputs), wanted, Path(job.corrupted.outputs))
-        session.close()
-        return Done(seconds=(CLOCK() - began) * 1e-9)
 
     def _lay_out(self) -> tuple[list[tuple[int, ...]], inputs.Pool]:
         """The concrete input shapes, and the pool filled with the examples."""

@@ -20,7 +20,7 @@ from bench.record.observation import (
 )
 from bench.record.profile import Profile
 
-VERSION = 4
+VERSION = 5
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +34,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Parent to child: what to measure. Paths are absolute.
 
     `outputs` is where the child writes the model's outputs (npz, keys "0", "1", …) on all of `inputs`, or
-    None where no evaluation is asked for. `corrupted` is an evaluation to make when all else is done and told
-    of. `cores` pins the process; None leaves it free. `spawned_ns` is when the parent started the process,
-    on the load generator's clock.
+    None where no evaluation is asked for. `errands` are evaluations by name to make, in this order, when all else
+    is done and told of. `cores` pins the process; None leaves it free. `spawned_ns` is when the parent started the
+    process, on the load generator's clock.
     """
 
     case: Case
@@ -44,7 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     artifact_path: str
     inputs: str
     outputs: str | None
-    corrupted: Errand | None = None
+    errands: dict[str, Errand] = {}
     plan: Plan
     cores: list[int] | None
     spawned_ns: int | None = None
@@ -90,7 +90,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent: the case is measured. It is the last word, unless the job has `corrupted` inputs."""
+    """Child to parent: the case is measured. It is the last word, unless the job has errands."""
 
     placement: Placement
     phases: tuple[Phase, ...]
@@ -105,13 +105,13 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent, after `Finished`: the outputs on the corrupted inputs are written. It took `seconds`."""
+    """Child to parent, after `Finished`: the outputs of an errand are written. It took `seconds`."""
 
     seconds: float
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent, in a sentence: the case cannot be measured, or after `Finished` not the corrupted inputs."""
+    """Child to parent, in a sentence: the case cannot be measured, or after `Finished` not an errand."""
 
     reason: str
     phase: str

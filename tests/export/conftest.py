@@ -113,7 +113,8 @@ def run_tflite() -> Callable[[Path, Array], Array]:
         interpreter.allocate_tensors()
         given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
         scale, zero = given["quantization"]
-        stored = np.clip(np.round(inputs / scale) + zero, -128, 127) if scale else inputs
+        limits = np.iinfo(given["dtype"]) if scale else None
+        stored = np.clip(np.round(inputs / scale) + zero, limits.min, limits.max) if limits else inputs
         interpreter.set_tensor(given["index"], stored.astype(given["dtype"]))
         interpreter.invoke()
         output = interpreter.get_tensor(made["index"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import pickle
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.export import prepare as preparing
 from bench.export.bundle import read_index
 from bench.export.prepare import prepare
 from bench.record.artifact import Bundle
@@ -41,7 +41,7 @@ torch.export.save(program, sys.argv[1])
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network with two inputs and two outputs, saved by another process: this one never imports PyTorch."""
     for package in ("torch", "onnxscript"):
-        if preparing.importlib.util.find_spec(package) is None:
+        if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: pip install 'counterpoise[torch]'")
     path = tmp_path_factory.mktemp("torch") / "net.pt2"
     subprocess.run([sys.executable, "-c", SAVED, str(path)], check=True, capture_output=True)
@@ -127,8 +127,8 @@ def test_without_pytorch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("m/archive_format", "pt2")
         made.writestr("m/models/model.json", "{}")
-    there = preparing.importlib.util.find_spec
-    monkeypatch.setattr(preparing.importlib.util, "find_spec", lambda name: None if name == "torch" else there(name))
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else there(name))
     with pytest.raises(UserError, match="PyTorch, which is not installed") as raised:
         prepare(find(str(path)), [("fp32", "onnx")], cache=tmp_path / "cache", progress=lambda *_, **__: None)
     assert "counterpoise[torch]" in str(raised.value.remedy)

@@ -58,7 +58,7 @@ def test_equal_outputs_have_every_figure_and_no_warning(tmp_path: Path) -> None:
 
 
 def test_the_worst_kind_is_named_and_each_kind_has_its_own_figures(tmp_path: Path) -> None:
-    found = compared(tmp_path, bundle(), edges=EDGE_REFERENCE + [[0.001, 0], [0, 0], [0, -0.002]])
+    found = compared(tmp_path, bundle(), edges=EDGE_REFERENCE + np.array([[0.001, 0], [0, 0], [0, -0.002]]))
     assert found.figures[EDGE].value == pytest.approx(0.002)
     assert (found.figures[EDGE].how, found.figures[EDGE].n) == ("measured:edge-inputs:highest", 3)
     assert (found.edges["zeros"].examples, found.edges["highest"].examples) == (1, 2)
@@ -77,7 +77,7 @@ def test_values_that_only_the_variant_loses_are_a_warning_that_names_the_kind(tm
 
 @pytest.mark.parametrize(("base", "warned"), [("fp32", True), ("fp16", True), ("int8", False), ("pruned", False)])
 def test_float_types_alone_are_held_to_their_bound_at_the_edges(tmp_path: Path, base: str, *, warned: bool) -> None:
-    found = compared(tmp_path, bundle(base), edges=EDGE_REFERENCE + [[0, 0], [0.4, 0], [0, 0]])
+    found = compared(tmp_path, bundle(base), edges=EDGE_REFERENCE + np.array([[0, 0], [0.4, 0], [0, 0]]))
     assert any("edge inputs highest" in warning for warning in found.warnings) is warned
 
 

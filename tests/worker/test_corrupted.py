@@ -22,7 +22,7 @@ from tests.worker.test_measure import SHORT, Watch, job_for
 
 def errand(job: Job, given: Path, tmp_path: Path) -> Job:
     return msgspec.structs.replace(
-        job, corrupted=Errand(inputs=str(given), outputs=str(tmp_path / "corrupted-outputs.npz"))
+        job, errands={CORRUPTED: Errand(inputs=str(given), outputs=str(tmp_path / "corrupted-outputs.npz"))}
     )
 
 

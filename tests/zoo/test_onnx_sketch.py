@@ -191,7 +191,7 @@ def some_model() -> bytes:
     return helper.make_model(outer).SerializeToString()
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_model_is_seen_as_the_library_sees_it_or_is_malformed(some_model, data, tmp_path):
     content = bytearray(some_model)
@@ -207,13 +207,13 @@ def test_a_damaged_model_is_seen_as_the_library_sees_it_or_is_malformed(some_mod
         model = None
     try:
         seen = sketch(path)
-    except Malformed:
-        # Groups, which ONNX does not have, are all that the library reads and the walk does not.
-        assert model is None or _holds_more(model)
+    except Malformed as error:
+        # The library reads groups, which ONNX does not have, and takes names in bytes that are no text.
+        assert model is None or _holds_more(model) or "no text" in str(error)
         return
     if model is not None:
         assert (seen.nodes, seen.outputs) == (len(model.graph.node), len(model.graph.output))
-        assert {t for t in seen.locations if "\0" not in t} >= _locations(model.graph)
+        assert seen.locations >= _locations(model.graph)
 
 
 def _holds_more(model: onnx.ModelProto) -> bool:
@@ -233,7 +233,15 @@ def _locations(graph: onnx.GraphProto) -> set[str]:
             for inner in (attribute.g, *attribute.graphs):
                 found |= _locations(inner) if inner.ByteSize() else set()
     external = (tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL)
-    return found | {entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"}
+    named = (entry for tensor in external for entry in tensor.external_data)
+    return found | {_text(entry, "value") for entry in named if _text(entry, "key") == "location"}
+
+
+def _text(entry: onnx.StringStringEntryProto, name: str) -> str:
+    try:
+        return str(getattr(entry, name))
+    except UnicodeDecodeError:
+        return ""
 
 
 def test_looking_at_an_onnx_file_imports_neither_onnx_nor_a_framework(tmp_path):
