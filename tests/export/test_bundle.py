@@ -10,6 +10,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.export.bundle import open_bundle, read_index, save
+from bench.record.artifact import BUNDLE_SCHEMA
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +124,6 @@ def test_what_is_no_bundle_is_said_so(tmp_path):
         open_bundle(tmp_path / "none", tmp_path)
     with pytest.raises(UserError, match="not a bundle"):
         open_bundle(tmp_path, tmp_path)
-    (tmp_path / "bundle.json").write_text('{"schema": 1}')
+    (tmp_path / "bundle.json").write_text(f'{{"schema": {BUNDLE_SCHEMA}}}')
     with pytest.raises(UserError, match="index"):
         open_bundle(tmp_path, tmp_path)

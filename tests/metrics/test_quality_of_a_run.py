@@ -173,7 +173,7 @@ def test_corrupted_inputs_that_cannot_be_run_leave_the_other_figures_and_a_reaso
     started = planned(folder, "warn")
     started = msgspec.structs.replace(started, cases=started.cases[:1])
     damaged = folder / index.data.corrupted.inputs
-    damaged.write_bytes(b"no zip")
+    np.savez(damaged, strange=np.zeros(3))
     files = {**index.files, index.data.corrupted.inputs: file_sha256(damaged)}
     (folder / "bundle.json").write_bytes(json_bytes(msgspec.structs.replace(index, files=files)))
     with Live(Console(file=io.StringIO())) as events:
