@@ -53,6 +53,7 @@ def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
         if node.name in own:
             # The converter takes the result for float16 already but leaves what the node casts to.
             node.attribute[0].i = onnx_format.TensorProto.FLOAT16
+    half = _sorted(half)
     # The converter also calls float16 what a blocked node gives; the runtime infers types anew.
     del half.graph.value_info[:]
     onnx_format.checker.check_model(half)
@@ -69,6 +70,15 @@ def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
 def tflite(shop: Workshop, to: Path, options: Options) -> list[str]:
     """Weights stored in float16; the runtime widens them where it has no float16 arithmetic."""
     return shop.origin.tflite(to, "fp16")
+
+
+def _sorted(model: ModelProto) -> ModelProto:
+    """The same graph with its nodes in order: the converter puts casts of what a subgraph takes at the end."""
+    from onnx_ir import serde
+
+    held = serde.deserialize_model(model)
+    held.graph.sort()
+    return serde.serialize_model(held)
 
 
 def _told(overflowing: dict[str, float], what: str) -> list[str]:

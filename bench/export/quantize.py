@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.export.errors import CannotMake
+from bench.export.onnx_choice import Choice, named_layers
 from bench.export.origin import Array, feeds
 
 if TYPE_CHECKING:
@@ -42,20 +43,34 @@ def onnx_static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | 
 def onnx_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     """int8 weights per channel; activations quantised at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.registry import IntegerOpsRegistry
 
-    with tempfile.TemporaryDirectory() as scratch:
-        ready, notes = _ready(shop, Path(scratch))
-        quantize_dynamic(str(ready), str(to), per_channel=True, weight_type=QuantType.QInt8)
-        problem = _refused(to, shop)
+    kind = QuantType.QUInt8 if options["weights"] == "uint8" else QuantType.QInt8
+    products: list[str] | None = None
+
+    def write(path: Path, left_float: Sequence[str]) -> None:
+        quantize_dynamic(
+            str(ready),
+            str(path),
+            per_channel=True,
+            weight_type=kind,
+            op_types_to_quantize=products,
+            nodes_to_exclude=list(left_float),
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        ready, notes = _ready(shop, scratch)
+        layers = named_layers(ready, set(IntegerOpsRegistry))
+        write(to, ())
+        problem = _refused(to)
         if problem:
-            quantize_dynamic(
-                str(ready),
-                str(to),
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=["MatMul", "Gemm"],
-            )
+            products = ["MatMul", "Gemm"]
+            layers = named_layers(ready, set(products))
             notes.append(f"only matrix products are quantised: with all operators onnxruntime says {problem}")
+        notes += Choice(shop, ready, scratch, layers, write).make(
+            to, str(options["exclude"]), float(options["max_loss"])
+        )
     used = _require(to, "DynamicQuantizeLinear")
     return [*notes, _CONV_NOTE] if "ConvInteger" in used else notes
 
@@ -160,7 +175,7 @@ def _flatten_biases(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _refused(path: Path, shop: Workshop) -> str | None:
+def _refused(path: Path) -> str | None:
     import onnxruntime as ort
 
     try:

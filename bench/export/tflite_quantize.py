@@ -52,7 +52,10 @@ def static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None 
 
 
 def dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
-    """int8 weights; activations quantised at run time."""
+    """int8 weights; activations quantised at run time. Raises `CannotMake` for an option that only ONNX has."""
+    for name, spec in VARIANTS["int8-dynamic"].options.items():
+        if name != "max_loss" and options.get(name, spec.default) != spec.default:
+            raise CannotMake(f"TFLite's dynamic quantiser has no option {name}: leave it at {spec.default!r}")
     return shop.origin.tflite(to, "int8-dynamic")
 
 

@@ -62,13 +62,7 @@ _CALIBRATION = "calibration data"
 _TRAINABLE = "a Keras model and training data"
 _PRODUCTS = "matrix products with constant weights"
 
-_INT8 = {
-    "calibration": OptionSpec(
-        "minmax", "how ranges of activations are found (ONNX)", choices=("minmax", "entropy", "percentile")
-    ),
-    "percentile": OptionSpec(99.99, "share of values within the range, for calibration = percentile", low=50, high=100),
-    "per_channel": OptionSpec(True, "a scale for each output channel of a kernel, or one for all"),
-    "symmetric": OptionSpec(False, "activations with their zero at 0 (ONNX)"),
+_EXCLUDE = {
     "exclude": OptionSpec(
         "", "layers that stay float: names with commas between, or auto: as few as it takes to keep to max_loss"
     ),
@@ -78,6 +72,15 @@ _INT8 = {
         low=0,
         high=1,
     ),
+}
+_INT8 = {
+    "calibration": OptionSpec(
+        "minmax", "how ranges of activations are found (ONNX)", choices=("minmax", "entropy", "percentile")
+    ),
+    "percentile": OptionSpec(99.99, "share of values within the range, for calibration = percentile", low=50, high=100),
+    "per_channel": OptionSpec(True, "a scale for each output channel of a kernel, or one for all"),
+    "symmetric": OptionSpec(False, "activations with their zero at 0 (ONNX)"),
+    **_EXCLUDE,
 }
 _EPOCHS = {"epochs": OptionSpec(-1, "epochs of fine-tuning; -1: as the model's card says, 0: one shot", low=-1)}
 _SPARSITY = {
@@ -132,6 +135,7 @@ VARIANTS: dict[str, VariantSpec] = {
             "int8 weights, activations quantised at run time",
             (),
             {"onnx": "bench.export.quantize:onnx_dynamic", "tflite": "bench.export.tflite_quantize:dynamic"},
+            {"weights": OptionSpec("int8", "type of the weights (ONNX)", choices=("int8", "uint8")), **_EXCLUDE},
         ),
         VariantSpec(
             "int16x8",

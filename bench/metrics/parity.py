@@ -36,6 +36,7 @@ FIGURES = (
 EDGE = "edge_max_abs"
 NO_EDGES = Outputs(reason="there are no edge inputs")
 _NO_CHOICE = "the outputs choose nothing among several units"
+_DECISION = 0.5
 _NO_DECISION = ("regression", "reconstruction")
 """Tasks whose outputs are values each, so that the largest of them decides nothing."""
 
@@ -70,7 +71,8 @@ def compare(outputs: Sequence[Array], edges: Outputs, folder: Path, bundle: Bund
     at_edges, why_not = _at_edges(edges, folder, bundle, magnitudes(reference))
     bound = _bound(artifact)
     return Compared(
-        _real(total(list(named.values())), clear, decides=decides) | {EDGE: _edge(at_edges, why_not)},
+        _real(total(list(named.values())), _agreement(outputs, reference, named, bundle) if decides else None, clear)
+        | {EDGE: _edge(at_edges, why_not)},
         (*_beyond(named, bound), *_beyond_at_edges(at_edges, bound)),
         named,
         at_edges,
@@ -93,11 +95,30 @@ def _names(artifact: Artifact | None, count: int) -> list[str]:
     return names if len(set(names)) == count else [f"output {at}" for at in range(count)]
 
 
-def _real(found: Parity, clear: tuple[float, int] | None, *, decides: bool) -> Figures:
+def _agreement(
+    outputs: Sequence[Array], reference: Sequence[Array], named: dict[str, Parity], bundle: Bundle
+) -> float | None:
+    """The share of examples that are decided alike, over all outputs but those that are the model's own memory.
+
+    A single unit within 0 and 1, as a sigmoid gives it, decides at one half. None where nothing is decided.
+    """
+    memory = {output for _, output in bundle.model.state}
+    shares = []
+    for (name, found), ours, theirs in zip(named.items(), outputs, reference, strict=True):
+        if name in memory:
+            continue
+        if found.argmax_agreement is not None:
+            shares.append(found.argmax_agreement)
+        elif theirs.size == len(theirs) and theirs.dtype.kind == "f" and theirs.min() >= 0 and theirs.max() <= 1:
+            left, right = np.greater_equal(ours, _DECISION), np.greater_equal(theirs, _DECISION)
+            shares.append(float(np.mean(left == right)))
+    return min(shares, default=None)
+
+
+def _real(found: Parity, agreement: float | None, clear: tuple[float, int] | None) -> Figures:
     if found.unmatched:
         return _absent(FIGURES, f"{found.nan} NaN and {found.inf} infinite output values", found.examples)
     share, decided = clear or (None, 0)
-    agreement = found.argmax_agreement if decides else None
     values = (found.max_abs, found.mean_abs, found.cosine, found.sqnr_db, agreement, share)
     counts = (*[found.examples] * 5, decided)
     return {

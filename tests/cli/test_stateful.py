@@ -16,7 +16,8 @@ RATE, FRAME, CONTEXT = 16_000, 512, 64
 TABLES = f"[inputs.state]\nstate = 'stateN'\n[inputs.sr]\ngenerator = 'constant'\nvalue = {RATE}\n"
 SUITE = (
     "name='vad'\n[measure]\nwarmup_max_s=0.3\nmin_s=0.2\nmax_s=0.5\n"
-    "[[matrix]]\nvariants=['fp32','int8-dynamic']\nruntimes=['onnxruntime-cpu']\n"
+    "[variants.held]\nfrom='int8-dynamic'\nweights='uint8'\nexclude='/model/encoder/*,/model/decoder/*'\n"
+    "[[matrix]]\nvariants=['fp32','fp16','held']\nruntimes=['onnxruntime-cpu']\n"
 )
 
 
@@ -60,6 +61,19 @@ def test_its_frames_are_measured_and_most_are_speech(data_dir: Path, work: Path)
     assert 0.7 < speech < 0.85
     index = json.loads((work / "b/bundle.json").read_text())
     assert index["model"]["state"] == [["state", "stateN"]]
+
+
+def test_its_decisions_hold_in_half_precision_and_with_integer_weights(data_dir: Path, work: Path) -> None:
+    """All 1,875 steps, each variant with its own memory from step to step."""
+    model = str(data_dir / "models/silero-vad/silero_vad_16k_op15.onnx")
+    done = bench("run", "whole.toml", "--model", model, "--data", "frames.npz", "--json", cwd=work)
+    assert done.returncode == 0, done.stderr
+    shares = {row["case"]["variant"]: row["metrics"]["parity_agreement"] for row in json.loads(done.stdout)["cases"]}
+    assert set(shares) == {"fp32", "fp16", "held"}
+    assert shares["fp32"]["value"] == 1.0
+    for share in shares.values():
+        assert share["value"] >= 0.98
+        assert share["n"] == 1875
 
 
 def test_descriptions_are_refused_where_there_is_nothing_to_describe(work: Path) -> None:
