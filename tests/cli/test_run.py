@@ -102,7 +102,8 @@ def test_smaller_variants_are_smaller_and_pruned_weights_are_zero(quick_run: dic
 
 def test_the_run_folder_holds_what_the_design_names_and_the_tables_agree(quick_run: dict[str, Any]) -> None:
     folder = Path(quick_run["cwd"], quick_run["folder"])
-    names = {path.name for path in folder.iterdir()}
+    # Profiles are there where a variant was slower than it should be.
+    names = {path.name for path in folder.iterdir()} - {"profiles"}
     assert names == {
         "manifest.json",
         "cases.parquet",
