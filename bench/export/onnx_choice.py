@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import onnx
 
@@ -15,14 +15,8 @@ from bench.export.origin import Array, Feed, predict
 if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
+Write = Callable[[Path, Sequence[str]], None]
 _NOISE_EXAMPLES = 64
-
-
-class Write(Protocol):
-    """Makes the integer file without some operators. A `draft` may save work that has to be done only once."""
-
-    def __call__(self, to: Path, left_float: Sequence[str], *, draft: bool = False) -> None:
-        """Write it."""
 
 
 class Choice:
@@ -73,13 +67,13 @@ class Choice:
         expected = [output[::step] for output in reference]
 
         def noise_of(left_float: Sequence[str]) -> float:
-            return exclusion.noise(expected, self._without(left_float, few, draft=True))
+            return exclusion.noise(expected, self._without(left_float, few))
 
         self._shop.report(f"measuring how much each of {len(self._layers)} layers loses in int8")
         return exclusion.smallest_exclusion(self._layers, noise_of, loss_of, max_loss)
 
-    def _without(self, left_float: Sequence[str], columns: Sequence[Array], *, draft: bool = False) -> list[Array]:
-        self._write(self._trial, left_float, draft=draft)
+    def _without(self, left_float: Sequence[str], columns: Sequence[Array]) -> list[Array]:
+        self._write(self._trial, left_float)
         return self._outputs(self._trial, columns)
 
     def _outputs(self, path: Path, columns: Sequence[Array]) -> list[Array]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.export.onnx_choice import Choice, named_layers
-from bench.export.onnx_fit import Fitting
 from bench.export.origin import Array, Feed
 
 if TYPE_CHECKING:
@@ -34,27 +33,15 @@ class StaticQuantiser:
         self._calibration = shop.calibration()
         self._names = [spec.name for spec in shop.origin.inputs]
         self._layers = named_layers(ready, {*QDQRegistry, *QLinearOpsRegistry})
-        self._fitting = self._asked_fitting()
-        self._fitted = 0
 
     def make(self, to: Path) -> list[str]:
         """Write the file without the layers that are excluded; notes. Raises `CannotMake`."""
         choice = Choice(self._shop, self._ready, self._scratch, self._layers, self.write)
         chosen = choice.make(to, str(self._options["exclude"]), float(self._options["max_loss"]))
-        return [self._how(), *self._how_fitted(), *chosen]
+        return [self._how(), *chosen]
 
-    def write(self, to: Path, left_float: Sequence[str], *, draft: bool = False) -> None:
-        """Quantise every layer but `left_float`, with fitted weights and biases where they are asked for.
-
-        The calibration runs once and is kept. A `draft` takes what was fitted to the file before it.
-        """
-        self._quantise(to, left_float)
-        if self._fitting is not None and draft:
-            self._fitting.put(to)
-        elif self._fitting is not None:
-            self._fitted = self._fitting.fit(to)
-
-    def _quantise(self, to: Path, left_float: Sequence[str]) -> None:
+    def write(self, to: Path, left_float: Sequence[str]) -> None:
+        """Quantise every layer but `left_float`. The calibration runs once and is kept."""
         from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType
         from onnxruntime.quantization import quantize_static as quantise
 
@@ -89,20 +76,6 @@ class StaticQuantiser:
             extra_options=extra,
             calibration_cache_path=self._scratch / "ranges.json",
         )
-
-    def _asked_fitting(self) -> Fitting | None:
-        rounding, biases = self._options["rounding"] == "fitted", bool(self._options["bias_correction"])
-        if not rounding and not biases:
-            return None
-        feeds = [dict(zip(self._names, feed, strict=True)) for feed in self._calibration]
-        return Fitting(self._ready, feeds, rounding=rounding, biases=biases)
-
-    def _how_fitted(self) -> list[str]:
-        done = [
-            *(["weights rounded for the outputs of their layer"] if self._options["rounding"] == "fitted" else []),
-            *(["biases corrected by the mean error"] if self._options["bias_correction"] else []),
-        ]
-        return [f"{' and '.join(done)}, in {self._fitted} layers, on the calibration data"] if done else []
 
     def _how(self) -> str:
         method = str(self._options["calibration"])

@@ -48,7 +48,7 @@ def onnx_dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     kind = QuantType.QUInt8 if options["weights"] == "uint8" else QuantType.QInt8
     products: list[str] | None = None
 
-    def write(path: Path, left_float: Sequence[str], *, draft: bool = False) -> None:
+    def write(path: Path, left_float: Sequence[str]) -> None:
         quantize_dynamic(
             str(ready),
             str(path),

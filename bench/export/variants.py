@@ -80,12 +80,6 @@ _INT8 = {
     "percentile": OptionSpec(99.99, "share of values within the range, for calibration = percentile", low=50, high=100),
     "per_channel": OptionSpec(True, "a scale for each output channel of a kernel, or one for all"),
     "symmetric": OptionSpec(False, "activations with their zero at 0 (ONNX)"),
-    "rounding": OptionSpec(
-        "nearest",
-        "of weights (ONNX): nearest, or fitted: so that the outputs of a layer are nearest on calibration data",
-        choices=("nearest", "fitted"),
-    ),
-    "bias_correction": OptionSpec(False, "biases make up for the mean error seen on calibration data (ONNX)"),
     **_EXCLUDE,
 }
 _EPOCHS = {"epochs": OptionSpec(-1, "epochs of fine-tuning; -1: as the model's card says, 0: one shot", low=-1)}
