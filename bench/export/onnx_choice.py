@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from bench.export import exclusion
+from bench.export.choice import choose
 from bench.export.errors import CannotMake
 from bench.export.origin import Array, Feed, predict
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
 Write = Callable[[Path, Sequence[str]], None]
-_NOISE_EXAMPLES = 64
 
 
 class Choice:
@@ -38,41 +38,13 @@ class Choice:
             names = exclusion.named(exclude, self._layers)
             self._write(to, names)
             return [f"left float as asked: {', '.join(names)}; {len(self._layers) - len(names)} layers are int8"]
-        examples = len(self._shop.calibration())
-        columns = self._shop.material.calibration or ()
-        reference = self._outputs(self._ready, columns)
-        task = self._shop.card.task if self._shop.card is not None else None
-        decisions = exclusion.decides(reference, task=task, labels=self._shop.material.labels)
+        layers, notes = choose(self._shop, self._layers, exclude, max_loss, self._without)
+        self._write(to, layers)
+        return notes
 
-        def loss_of(left_float: Sequence[str]) -> float:
-            return exclusion.loss(reference, self._without(left_float, columns), decisions=decisions)
-
-        if exclude == exclusion.AUTO:
-            found = self._automatic(columns, reference, loss_of, max_loss)
-        else:
-            names = exclusion.named(exclude, self._layers)
-            found = exclusion.Exclusion(tuple(names), {n: loss_of(names[:n]) for n in (0, len(names))})
-        self._write(to, found.layers)
-        return exclusion.about(found, len(self._layers), examples, decisions=decisions)
-
-    def _automatic(
-        self,
-        columns: Sequence[Array],
-        reference: Sequence[Array],
-        loss_of: Callable[[Sequence[str]], float],
-        max_loss: float,
-    ) -> exclusion.Exclusion:
-        step = max(1, len(columns[0]) // _NOISE_EXAMPLES)
-        few = [column[::step] for column in columns]
-        expected = [output[::step] for output in reference]
-
-        def noise_of(left_float: Sequence[str]) -> float:
-            return exclusion.noise(expected, self._without(left_float, few))
-
-        self._shop.report(f"measuring how much each of {len(self._layers)} layers loses in int8")
-        return exclusion.smallest_exclusion(self._layers, noise_of, loss_of, max_loss)
-
-    def _without(self, left_float: Sequence[str], columns: Sequence[Array]) -> list[Array]:
+    def _without(self, left_float: Sequence[str] | None, columns: Sequence[Array]) -> list[Array]:
+        if left_float is None:
+            return self._outputs(self._ready, columns)
         self._write(self._trial, left_float)
         return self._outputs(self._trial, columns)
 

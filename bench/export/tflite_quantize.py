@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.export import exclusion
+from bench.export.choice import choose
 from bench.export.errors import CannotMake
 from bench.export.origin import Array, TfliteMode, predict
 from bench.export.tflite_edge import FloatTflite
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from bench.export.workshop import Workshop
 
 _HONOURED = {"per_channel", "exclude", "max_loss"}
-_NOISE_EXAMPLES = 64
-"""Layers are chosen by a mean over whole outputs, which settles on fewer examples than a share of decisions does."""
 
 
 def static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None = None) -> list[str]:
@@ -70,19 +69,15 @@ def int16x8(shop: Workshop, to: Path, options: Options) -> list[str]:
 
 
 class _Choice:
-    """Which layers of a float file stay float, measured on the calibration data."""
+    """A float file on its way to int8 with some of its layers left float."""
 
     def __init__(self, shop: Workshop, content: bytes, per_channel: bool) -> None:
         calibration = shop.calibration()
-        self._columns = shop.material.calibration or ()
-        self._inputs = shop.origin.inputs
-        self._order = [spec.name for spec in self._inputs], [spec.name for spec in shop.origin.outputs]
+        self._shop = shop
+        self._content = content
+        self._order = [spec.name for spec in shop.origin.inputs], [spec.name for spec in shop.origin.outputs]
         self._source = FloatTflite(content, self._order[0], calibration)
         self._per_channel = per_channel
-        self._reference = self._outputs(content, self._columns)
-        task = shop.card.task if shop.card is not None else None
-        self._decisions = exclusion.decides(self._reference, task=task, labels=shop.material.labels)
-        self._report = shop.report
         self.examples = len(calibration)
 
     def make(self, exclude: str, max_loss: float) -> tuple[bytes, list[str]]:
@@ -90,34 +85,15 @@ class _Choice:
         layers = self._source.integer_layers(self._without(()))
         if not layers:
             raise CannotMake("the quantiser found no operator that it quantises")
-        if exclude == exclusion.AUTO:
-            found = self._automatic(layers, max_loss)
-        else:
-            chosen = exclusion.named(exclude, layers, self._source.tensor_names())
-            found = exclusion.Exclusion(tuple(chosen), {n: self._loss(chosen[:n]) for n in (0, len(chosen))})
-        notes = exclusion.about(found, len(layers), self.examples, decisions=self._decisions)
-        return self._without(found.layers), notes
-
-    def _automatic(self, layers: Sequence[str], max_loss: float) -> exclusion.Exclusion:
-        step = max(1, self.examples // _NOISE_EXAMPLES)
-        few = [column[::step] for column in self._columns]
-        expected = [output[::step] for output in self._reference]
-
-        def noise_of(left_float: Sequence[str]) -> float:
-            return exclusion.noise(expected, self._outputs(self._without(left_float), few))
-
-        self._report(f"measuring how much each of {len(layers)} layers loses in int8")
-        return exclusion.smallest_exclusion(layers, noise_of, self._loss, max_loss)
-
-    def _loss(self, left_float: Sequence[str]) -> float:
-        outputs = self._outputs(self._without(left_float), self._columns)
-        return exclusion.loss(self._reference, outputs, decisions=self._decisions)
+        left_float, notes = choose(self._shop, layers, exclude, max_loss, self._outputs, self._source.tensor_names())
+        return self._without(left_float), notes
 
     def _without(self, left_float: Sequence[str]) -> bytes:
         return self._source.static(per_channel=self._per_channel, left_float=left_float)
 
-    def _outputs(self, content: bytes, columns: Sequence[Array]) -> list[Array]:
-        return predict(TfliteModel(content, self._order).run, columns, self._inputs)
+    def _outputs(self, left_float: Sequence[str] | None, columns: Sequence[Array]) -> list[Array]:
+        content = self._content if left_float is None else self._without(left_float)
+        return predict(TfliteModel(content, self._order).run, columns, self._shop.origin.inputs)
 
 
 def _refuse_others(options: Options) -> None:

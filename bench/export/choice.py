@@ -1,0 +1,56 @@
+"""The choice of layers that stay float, measured on the calibration data of a workshop; no model format is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.export import exclusion
+from bench.export.origin import Array
+
+if TYPE_CHECKING:
+    from bench.export.workshop import Workshop
+
+Outputs = Callable[[Sequence[str] | None, Sequence[Array]], list[Array]]
+"""The outputs on some inputs of the file with these layers left float; of the float file itself where it is None."""
+
+_NOISE_EXAMPLES = 64
+"""Layers are chosen by a mean over whole outputs, which settles on fewer examples than a share of decisions does."""
+
+
+def choose(
+    shop: Workshop,
+    layers: Sequence[str],
+    exclude: str,
+    max_loss: float,
+    outputs: Outputs,
+    also: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[tuple[str, ...], list[str]]:
+    """The layers that `exclude` leaves float (names, or "auto"), and notes. `also` gives further names of layers.
+
+    Raises:
+        CannotMake: there is no calibration data, a name fits no layer, or nothing keeps to `max_loss`.
+    """
+    examples = len(shop.calibration())
+    columns = shop.material.calibration or ()
+    reference = outputs(None, columns)
+    task = shop.card.task if shop.card is not None else None
+    decisions = exclusion.decides(reference, task=task, labels=shop.material.labels)
+
+    def loss_of(left_float: Sequence[str]) -> float:
+        return exclusion.loss(reference, outputs(left_float, columns), decisions=decisions)
+
+    if exclude == exclusion.AUTO:
+        step = max(1, examples // _NOISE_EXAMPLES)
+        few = [column[::step] for column in columns]
+        expected = [output[::step] for output in reference]
+
+        def noise_of(left_float: Sequence[str]) -> float:
+            return exclusion.noise(expected, outputs(left_float, few))
+
+        shop.report(f"measuring how much each of {len(layers)} layers loses in int8")
+        found = exclusion.smallest_exclusion(layers, noise_of, loss_of, max_loss)
+    else:
+        names = exclusion.named(exclude, layers, also)
+        found = exclusion.Exclusion(tuple(names), {count: loss_of(names[:count]) for count in (0, len(names))})
+    return found.layers, exclusion.about(found, len(layers), examples, decisions=decisions)
