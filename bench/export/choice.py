@@ -40,6 +40,9 @@ def choose(
     def loss_of(left_float: Sequence[str]) -> float:
         return exclusion.loss(reference, outputs(left_float, columns), decisions=decisions)
 
+    def at_most(loss: float) -> float:
+        return exclusion.shown(loss, examples) if decisions else loss
+
     if exclude == exclusion.AUTO:
         step = max(1, examples // _NOISE_EXAMPLES)
         few = [column[::step] for column in columns]
@@ -49,8 +52,9 @@ def choose(
             return exclusion.noise(expected, outputs(left_float, few))
 
         shop.report(f"measuring how much each of {len(layers)} layers loses in int8")
-        found = exclusion.smallest_exclusion(layers, noise_of, loss_of, max_loss)
+        found = exclusion.smallest_exclusion(layers, noise_of, loss_of, max_loss, at_most)
     else:
         names = exclusion.named(exclude, layers, also)
-        found = exclusion.Exclusion(tuple(names), {count: loss_of(names[:count]) for count in (0, len(names))})
+        losses = {count: loss_of(names[:count]) for count in (0, len(names))}
+        found = exclusion.Exclusion(tuple(names), losses, at_most(losses[len(names)]))
     return found.layers, exclusion.about(found, len(layers), examples, decisions=decisions)

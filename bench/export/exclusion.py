@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from bench.export.errors import CannotMake
 from bench.quality.parity import parity
+from bench.stats.proportion import wilson
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +35,8 @@ class Exclusion:
 
     layers: tuple[str, ...]
     losses: dict[int, float]
+    at_most: float
+    """What the last of them is shown to stay within: a bound of its confidence interval where it is a share."""
 
     @property
     def before(self) -> float:
@@ -84,6 +87,11 @@ def loss(reference: Sequence[Array], outputs: Sequence[Array], *, decisions: boo
     return noise(reference, outputs) if seen.cosine is None else 1 - seen.cosine
 
 
+def shown(share: float, examples: int) -> float:
+    """What a share of differing decisions, seen on so many examples, stays within: Wilson's one-sided 95 % bound."""
+    return wilson(round(share * examples), examples, 0.9).high
+
+
 def noise(reference: Sequence[Array], outputs: Sequence[Array]) -> float:
     """The norm of the difference over that of the reference; over several outputs, the largest.
 
@@ -102,12 +110,15 @@ def smallest_exclusion(
     noise_of: Callable[[Sequence[str]], float],
     loss_of: Callable[[Sequence[str]], float],
     max_loss: float,
+    at_most: Callable[[float], float] = float,
 ) -> Exclusion:
     """Few layers to leave float so that the loss is at most `max_loss`, found one after another.
 
     `noise_of` and `loss_of` quantise all but the given layers and measure. Each step leaves that layer float without
     which the others are least noisy; what a layer does depends on what is left float already, so that every step
-    measures anew (with more than 40 layers the first step's order stands).
+    measures anew (with more than 40 layers the first step's order stands). At the end, every layer that the bound can
+    do without is quantised after all. `at_most` bounds a loss that was seen on a
+    sample: the bound must keep to `max_loss`.
 
     Raises:
         CannotMake: not even leaving all layers float holds.
@@ -117,17 +128,26 @@ def smallest_exclusion(
     losses: dict[int, float] = {}
     while True:
         losses[len(chosen)] = loss_of(chosen)
-        if losses[len(chosen)] <= max_loss:
-            return Exclusion(tuple(chosen), losses)
+        bound = at_most(losses[len(chosen)])
+        if bound <= max_loss:
+            break
         rest = [layer for layer in layers if layer not in chosen]
         if not rest:
             raise CannotMake(
-                f"with all {len(layers)} layers left float the loss on the calibration data is still "
-                f"{losses[len(layers)]:.4g}, over max_loss = {max_loss:g}"
+                f"with all {len(layers)} layers left float the loss on the calibration data is "
+                f"{losses[len(layers)]:.4g}, which shows no less than {bound:.4g}: over max_loss = {max_loss:g} "
+                "(more calibration examples show less)"
             )
         if not order or len(layers) <= _MEASURED_ANEW:
             order = sorted(rest, key=lambda layer: noise_of([*chosen, layer]))
         chosen.append(order.pop(0))
+    # A layer that was chosen early may not be needed now that later ones are float.
+    for layer in chosen[:-1]:
+        fewer = [other for other in chosen if other != layer]
+        loss = loss_of(fewer)
+        if at_most(loss) <= max_loss:
+            chosen, losses[len(fewer)], bound = fewer, loss, at_most(loss)
+    return Exclusion(tuple(chosen), losses, bound)
 
 
 def named(text: str, layers: Sequence[str], also: Mapping[str, Sequence[str]] | None = None) -> list[str]:
@@ -155,9 +175,10 @@ def about(found: Exclusion, total: int, examples: int, *, decisions: bool) -> li
     """Notes: what stays float, the losses before and after, and how many of `total` layers remain int8."""
     what = "decisions that differ from the float model's" if decisions else "1 - cosine with the float model's outputs"
     where = f"on {examples} calibration examples ({what})"
+    bound = f" (at most {found.at_most:.4g} with 95 % confidence)" if decisions else ""
     if not found.layers:
-        return [f"all {total} layers are int8: loss {found.before:.4g} {where}"]
+        return [f"all {total} layers are int8: loss {found.before:.4g}{bound} {where}"]
     return [
         f"left float: {', '.join(found.layers)}; {total - len(found.layers)} of {total} layers are int8",
-        f"loss {found.before:.4g} with every layer in int8, {found.after:.4g} with these left float, {where}",
+        f"loss {found.before:.4g} with every layer in int8, {found.after:.4g}{bound} with these left float, {where}",
     ]

@@ -67,8 +67,8 @@ _EXCLUDE = {
         "", "layers that stay float: names with commas between, or auto: as few as it takes to keep to max_loss"
     ),
     "max_loss": OptionSpec(
-        0.01,
-        "for exclude = auto: decisions that differ from float (else 1 - cosine), on calibration data",
+        0.02,
+        "for exclude = auto: decisions that differ from float (95 % bound; else 1 - cosine), on calibration data",
         low=0,
         high=1,
     ),

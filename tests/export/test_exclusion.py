@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.export.errors import CannotMake
-from bench.export.exclusion import about, decides, loss, named, noise, smallest_exclusion
+from bench.export.exclusion import about, decides, loss, named, noise, shown, smallest_exclusion
 
 LAYERS = ["conv_0", "conv_1", "dense_0"]
 losses = st.lists(st.integers(0, 100), min_size=1, max_size=9)
@@ -34,6 +34,26 @@ def test_the_search_leaves_the_fewest_layers_float_that_hold_where_harms_add_up(
 def test_where_not_even_a_float_model_holds_it_is_said():
     with pytest.raises(CannotMake, match="max_loss"):
         smallest_exclusion(LAYERS, lambda _: 0.0, lambda _: 0.5, 0.3)
+
+
+def test_a_share_that_few_examples_cannot_show_is_not_claimed():
+    assert shown(0.0, 100) > 0.02 > shown(0.0, 200)
+    with pytest.raises(CannotMake, match="more calibration examples"):
+        smallest_exclusion(LAYERS, lambda _: 0.0, lambda _: 0.0, 0.02, lambda share: shown(share, 100))
+    found = smallest_exclusion(LAYERS, lambda _: 0.0, lambda _: 0.0, 0.02, lambda share: shown(share, 200))
+    assert found.layers == ()
+    assert found.after == 0 < found.at_most < 0.02
+
+
+def test_a_layer_that_later_choices_make_needless_is_quantised_after_all():
+    """conv_0 alone is the least noisy to spare; once dense_0 is float it makes no difference."""
+
+    def noise_of(left_float):
+        return {(): 9.0, ("conv_0",): 1.0, ("dense_0",): 2.0}.get(tuple(left_float), 3.0 - ("dense_0" in left_float))
+
+    found = smallest_exclusion(LAYERS, noise_of, lambda left: 0.0 if "dense_0" in left else 0.5, 0.1)
+    assert found.layers == ("dense_0",)
+    assert found.after == 0
 
 
 def test_a_choice_is_measured_with_what_is_left_float_already():

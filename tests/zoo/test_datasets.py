@@ -102,7 +102,7 @@ def test_no_sample_crosses_from_evaluation_to_training_or_calibration(data, trai
 
 
 def test_calibration_is_a_part_of_the_training_data(data, training):
-    assert 0 < len(data.calibration[0]) <= 256
+    assert 0 < len(data.calibration[0]) <= 1024
     if data.train is not None:
         assert _rows(data.calibration) <= training
 

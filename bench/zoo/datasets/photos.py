@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.zoo.clean import Sieve, rows_of
-from bench.zoo.datasets.base import CALIBRATION_EXAMPLES, Array, Dataset, Split
+from bench.zoo.datasets.base import Array, Dataset, Split
 
 SIDE = 32
 SCALES = (1, 2, 4)
 EVALUATION = 1024
+CALIBRATION = 1024
 EVALUATION_WIDTH = 0.6
 """Of the photograph, from its left; calibration crops lie in the rest, a `GAP` of pixels away."""
 GAP = 16
@@ -32,7 +33,7 @@ def load(title: str, seed: int, files: Mapping[str, Path]) -> Dataset:
     edge = round(EVALUATION_WIDTH * width)
     rng = np.random.default_rng(seed)
     evaluation, report = _crops([image[:, :edge] for image in photographs], EVALUATION, rng)
-    calibration, _ = _crops([image[:, edge + GAP :] for image in photographs], CALIBRATION_EXAMPLES, rng)
+    calibration, _ = _crops([image[:, edge + GAP :] for image in photographs], CALIBRATION, rng)
     return Dataset(
         title,
         seed,
