@@ -54,7 +54,7 @@ def fine_tune(
     for epoch in range(options.epochs):
         inputs = given(train.inputs if vary is None else vary(rng))
         seen = model.fit(inputs, targets, batch_size=_BATCH, verbose=0, callbacks=list(callbacks)).history
-        text = f"pruning epoch {epoch + 1}/{options.epochs}, loss {seen['loss'][0]:.4f}"
+        text = f"fine-tuning epoch {epoch + 1}/{options.epochs}, loss {seen['loss'][0]:.4f}"
         report(text if state is None else f"{text}, {state()}", (epoch + 1) / options.epochs)
 
 

@@ -47,7 +47,14 @@ class OnnxOrigin:
         self._seed = seed
         self._made: dict[Pruned, PrunedGraph] = {}
         self.trial: tuple[Array, ...] = ()
-        self._model = onnx.load(str(path))
+        try:
+            self._model = onnx.load(str(path))
+        except Exception as error:  # protobuf's DecodeError, onnx's checks of external data
+            raise UserError(
+                f"the file is not a whole .onnx model: {_said(error)}",
+                where=str(path),
+                remedy="export or download it again",
+            ) from error
         _check_operators(self._model, path)
         try:
             self.inputs = input_specs(self._model)
