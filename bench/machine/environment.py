@@ -72,6 +72,7 @@ def read_environment() -> Environment:
         kernel=platform.release(),
         system=platform.system(),
         virtualisation="hypervisor" if "hypervisor" in flags else None,
+        boot=_text("/proc/sys/kernel/random/boot_id"),
         gpus=gpus,
         gpu_driver=driver,
         python=platform.python_version(),

@@ -6,7 +6,10 @@ import msgspec
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run was made. What could not be read is None, and `unread` says why, by field."""
+    """Where a run was made. What could not be read is None, and `unread` says why, by field.
+
+    `boot` tells one start of one machine from every other: virtual machines of the same make are not the same machine.
+    """
 
     cpu_model: str | None
     cpu_features: tuple[str, ...]
@@ -22,6 +25,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     system: str
     virtualisation: str | None
+    boot: str | None = None
     gpus: tuple[str, ...]
     gpu_driver: str | None
     python: str

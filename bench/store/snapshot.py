@@ -1,0 +1,132 @@
+"""The figures of a run in columns: what comparisons read, for ten cases or ten thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from bench.errors import UserError
+from bench.record.environment import Environment
+from bench.record.metric import METRICS
+from bench.store.manifest import read_manifest
+from bench.store.tables import CASES
+
+CASE_SCHEMA: dict[str, Any] = {
+    "case": pl.String,
+    "status": pl.String,
+    "reason": pl.String,
+    "dataset": pl.String,
+    "artifact": pl.String,
+    "scope": pl.String,
+    "invocations": pl.Int64,
+    "schema": pl.Int64,
+}
+"""A row a case: its name, status, the reason of a failure, evaluation data, SHA-256 of the artifact, timing scope."""
+
+FIGURE_SCHEMA: dict[str, Any] = {
+    "case": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "unit": pl.String,
+    "n": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "confidence": pl.Float64,
+    "how": pl.String,
+}
+"""A row a figure: case and metric, and the fields of `bench.record.measurement.Measurement`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The figures of one run, baseline or foreign file.
+
+    `machine` is the fingerprint: text by key, None where it is not known (see `fingerprint`). `cases` has the columns
+    of `CASE_SCHEMA`, `figures` those of `FIGURE_SCHEMA`. `folder` is the run's where there is one.
+    """
+
+    label: str
+    created: str
+    machine: dict[str, str | None]
+    cases: pl.DataFrame
+    figures: pl.DataFrame
+    folder: Path | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def fingerprint(environment: Environment) -> dict[str, str | None]:
+    """Machine and software as text by key; `package:NAME` holds versions."""
+    found: dict[str, str | None] = {
+        "cpu_model": environment.cpu_model,
+        "cpu_features": " ".join(sorted(environment.cpu_features)),
+        "architecture": environment.architecture,
+        "cores": " ".join(map(str, environment.cores_usable)),
+        "governor": environment.governor,
+        "memory_limit": _text(environment.memory_limit_bytes),
+        "cpu_quota": _text(environment.cpu_quota_cores),
+        "kernel": environment.kernel,
+        "system": environment.system,
+        "virtualisation": environment.virtualisation,
+        "boot": environment.boot,
+        "gpus": ", ".join(environment.gpus),
+        "gpu_driver": environment.gpu_driver,
+        "python": environment.python,
+    }
+    return found | {f"package:{name}": version for name, version in sorted(environment.packages.items())}
+
+
+def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
+    """The figures of a kept run. Raises `UserError` where it cannot be read."""
+    manifest = read_manifest(folder)
+    path = folder / CASES
+    if not path.exists():
+        raise UserError(
+            "the run has no tables yet: it is going on, or was killed",
+            where=str(folder),
+            remedy=f"`bench run --resume {manifest.run_id}` goes on and writes them",
+        )
+    try:
+        scan = pl.scan_parquet(path)
+        there = set(scan.collect_schema().names())
+        wanted = [name for name in metrics if name in there]
+        table = scan.select(*_CASE_COLUMNS, *wanted).collect()
+    except (PolarsError, OSError) as error:
+        raise UserError(
+            f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
+        ) from error
+    figures = [
+        table.select(pl.col("name").alias("case"), pl.lit(name).alias("metric"), pl.col(name).struct.unnest()).select(
+            *FIGURE_SCHEMA
+        )
+        for name in wanted
+    ]
+    return Snapshot(
+        label=manifest.run_id,
+        created=manifest.created,
+        machine=fingerprint(manifest.environment),
+        cases=table.select(*_AS_CASES),
+        figures=pl.concat([pl.DataFrame(schema=FIGURE_SCHEMA), *figures]),
+        folder=folder,
+    )
+
+
+_CASE_COLUMNS = ("name", "status", "dataset", "invocations", "schema", "artifact", "failure", "facts")
+_AS_CASES = (
+    pl.col("name").alias("case"),
+    pl.col("status"),
+    pl.col("failure").str.json_path_match("$.reason").alias("reason"),
+    pl.col("dataset"),
+    pl.col("artifact").str.json_path_match("$.sha256").alias("artifact"),
+    pl.col("facts").str.json_path_match("$.scope").alias("scope"),
+    pl.col("invocations"),
+    pl.col("schema"),
+)
+
+
+def _text(value: float | None) -> str | None:
+    return None if value is None else f"{value:g}"
