@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.load.table import SCENARIOS
+from bench.metrics.processes import over_processes
 from bench.record.measurement import Measurement
 from bench.record.observation import Int64s, Observation, Samples
 from bench.stats.bootstrap import hierarchical_interval
@@ -81,10 +82,10 @@ def _outliers(streams: Sequence[Samples]) -> Measurement:
 
 
 def _over_invocations(values: Sequence[float], unit: str, n: int) -> Measurement:
-    """The median over invocations; no interval is claimed for so few."""
+    """The median over invocations."""
     if not values:
         return Measurement.unavailable(unit, "no invocation gave it")
-    return Measurement(value=float(np.median(values)), unit=unit, n=n, how=HOW)
+    return over_processes(values, unit, HOW, n)
 
 
 def _rate(samples: Samples) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
+from bench.metrics.processes import over_processes
 from bench.record.measurement import Measurement
 from bench.record.observation import Observation, Telemetry
 
@@ -68,7 +68,7 @@ def _median(values: Sequence[float | None], unit: str, reason: str) -> Measureme
     known = [value for value in values if value is not None]
     if not known:
         return Measurement.unavailable(unit, reason)
-    return Measurement(value=float(np.median(known)), unit=unit, n=len(known), how=HOW)
+    return over_processes(known, unit, HOW)
 
 
 def _why(observations: Sequence[Observation], quantity: str) -> str:

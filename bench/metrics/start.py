@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from bench.metrics.processes import over_processes
 from bench.record.measurement import Measurement
 from bench.record.observation import ColdStart, Observation
 
@@ -29,4 +28,4 @@ def _median(starts: Sequence[ColdStart], part: str) -> Measurement:
     if not starts:
         return Measurement.unavailable("s", "no invocation was timed from its start")
     values = [getattr(start, part) * 1e-9 for start in starts]
-    return Measurement(value=float(np.median(values)), unit="s", n=len(values), how=HOW)
+    return over_processes(values, "s", HOW)

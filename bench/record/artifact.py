@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -222,6 +223,13 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     tools: dict[str, str] = {}
     seed: int = 0
     schema: int = BUNDLE_SCHEMA
+
+    @property
+    def data_sha256(self) -> str:
+        """Of what quality is judged by: inputs, labels and the source's outputs."""
+        named = (self.data.inputs, self.data.labels, self.data.reference)
+        content = "".join(self.files.get(name, "") for name in named if name is not None)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @property
     def answers(self) -> tuple[Artifact | Unavailable, ...]:

@@ -16,8 +16,9 @@ PASSED, REGRESSED, UNDECIDED = 0, 1, 3
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of one case, after (B, the candidate) against before (A, the baseline).
 
-    `before` and `after` are in `unit`. `ratio` is after / before, bounded by `low` and `high` at `confidence` where
-    `basis` is "intervals" (those of the two figures) or "paired rounds"; with "exact" the figures have no noise (an
+    `before` and `after` are in `unit`; `after_low` and `after_high` bound the candidate's own figure. `ratio` is
+    after / before, bounded by `low` and `high` at `confidence` where `basis` is "intervals" (those of the two
+    figures) or "paired rounds"; with "exact" the figures have no noise (an
     artifact's size; the quality of two artifacts on the same evaluation data). `n` counts what the ratio rests on:
     rounds, or the process invocations of the side that has fewer. `spread` is the standard error of log(ratio).
     Where there is no ratio, `absent` says why: a figure that is missing, or rows that may not be compared
@@ -29,6 +30,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     before: float | None = None
     after: float | None = None
+    after_low: float | None = None
+    after_high: float | None = None
     ratio: float | None = None
     low: float | None = None
     high: float | None = None

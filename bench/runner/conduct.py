@@ -103,6 +103,39 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
         return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
 
 
+class Step(msgspec.Struct, frozen=True):
+    """One case measured by itself: its row, and the raw invocations behind it."""
+
+    row: Row
+    seen: tuple[Observation, ...]
+
+
+class Steps:
+    """The cases of a run, each measured when it is asked for. `manifest` is what a run folder of them would hold."""
+
+    def __init__(self, conductor: _Conductor, sampler: Sampler) -> None:
+        self._conductor, self._sampler = conductor, sampler
+        self.manifest = conductor.manifest
+
+    def measure(self, case: Case) -> Step:
+        """Measure one of the planned cases; the second time it is only looked up. Raises KeyboardInterrupt."""
+        return self._conductor.step(case, self._sampler)
+
+
+@contextlib.contextmanager
+def step_by_step(planned: Planned, events: Events) -> Iterator[Steps]:
+    """What is planned, exported at once and measured as the caller goes; no run folder is made.
+
+    Raises:
+        UserError: a model cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        subjects = make_subjects(planned, Path(scratch), events)
+        manifest = _manifest("", planned, subjects)
+        with _sampler(planned.plan) as sampler:
+            yield Steps(_Conductor(Path(scratch), manifest, subjects, Path(scratch), events), sampler)
+
+
 class _Conductor:
     """One run in progress."""
 
@@ -130,13 +163,7 @@ class _Conductor:
             with _sampler(plan) as sampler:
                 rest = can_measure_energy(sampler)
                 for case, invocation in todo:
-                    self.events.case(case, invocation)
-                    harness = share_out(self.usable, _cores_used(case)).harness
-                    with interrupts.allowed(), keep_to(harness, sampler.pid):
-                        before = (watch_idle(sampler, plan.idle_s),) if rest else ()
-                        found = self._observe(case, invocation, sampler)
-                        after = (watch_idle(sampler, plan.idle_s),) if rest else ()
-                    found = self._evaluated(msgspec.structs.replace(found, idle=before + after))
+                    found = self._invoke(case, invocation, sampler, rest, interrupts)
                     journal.append(self.folder, found)
                     self.seen[case.id, invocation] = found
                     self.events.done(self._row(case))
@@ -149,6 +176,28 @@ class _Conductor:
                 write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
             raise
         return self._keep("complete")
+
+    def step(self, asked: Case, sampler: Sampler) -> Step:
+        """Every invocation of one case, now; kept nowhere but here. Raises KeyboardInterrupt."""
+        (case,) = settle([asked], self.subjects)
+        rest = can_measure_energy(sampler)
+        with Interrupts() as interrupts:
+            for _, invocation in _rounds([case], self.manifest.plan, self.subjects):
+                if (case.id, invocation) not in self.seen:
+                    self.seen[case.id, invocation] = self._invoke(case, invocation, sampler, rest, interrupts)
+            interrupts.check()
+        return Step(self._row(case), tuple(found for (name, _), found in self.seen.items() if name == case.id))
+
+    def _invoke(self, case: Case, invocation: int, sampler: Sampler, rest: bool, interrupts: Interrupts) -> Observation:
+        """One invocation, evaluated; with `rest`, the machine is watched at rest before and after."""
+        self.events.case(case, invocation)
+        idle_s = self.manifest.plan.idle_s
+        harness = share_out(self.usable, _cores_used(case)).harness
+        with interrupts.allowed(), keep_to(harness, sampler.pid):
+            before = (watch_idle(sampler, idle_s),) if rest else ()
+            found = self._observe(case, invocation, sampler)
+            after = (watch_idle(sampler, idle_s),) if rest else ()
+        return self._evaluated(msgspec.structs.replace(found, idle=before + after))
 
     def _explain(self, interrupts: Interrupts) -> None:
         """Say of every row that should be faster than fp32 and is not why; the profiles for it stay in the run."""
@@ -234,6 +283,7 @@ class _Conductor:
             "evaluation_warnings": list(judged.warnings),
             "parity": plain(judged.parity),
             "edge_parity": plain(judged.edges),
+            "evaluation_data": subject.bundle.data_sha256,
         }
         return msgspec.structs.replace(
             found, quality=judged.figures, under_corruption=judged.under_corruption, facts=facts

@@ -37,6 +37,7 @@ from bench.stats.percentile import enclose, min_samples
 from bench.stats.ranks import nearest_rank
 
 _OWN_CONFIDENCE = 0.95  # the one whose coverage is tested; only its standard error is used
+_FEWEST_INVOCATIONS = 2
 _CENTRAL = 0.25  # from this share on both sides, the range of the samples encloses a quantile as good as surely
 
 
@@ -101,6 +102,27 @@ def quantile_interval(
             method=found.method.replace("one invocation", f"{len(parts)} invocations taken as one series"),
         )
     return found
+
+
+def over_invocations(values: npt.ArrayLike, *, confidence: float = 0.95) -> tuple[float, float] | None:
+    """Bounds of the median of (k,) figures of k invocations, by Student's t over their logarithms.
+
+    Of the figures themselves where one is not positive; None with fewer than two of them.
+
+    Raises:
+        ValueError: a figure is not finite, or `confidence` is not between 0 and 1.
+    """
+    check_share("confidence", confidence)
+    x = finite_1d(values)
+    if x.size < _FEWEST_INVOCATIONS:
+        return None
+    from scipy.stats import t
+
+    logs = bool((x > 0).all())
+    middle = float(np.median(x))
+    spread = np.log(x / middle) if logs else x - middle
+    half = float(t.ppf(0.5 + confidence / 2, x.size - 1) * spread.std(ddof=1)) / math.sqrt(x.size)
+    return (middle * math.exp(-half), middle * math.exp(half)) if logs else (middle - half, middle + half)
 
 
 def _within(x: Floats, block: Ints, q: float, confidence: float) -> Estimate | TooFew:

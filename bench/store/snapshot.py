@@ -21,12 +21,14 @@ CASE_SCHEMA: dict[str, Any] = {
     "status": pl.String,
     "reason": pl.String,
     "dataset": pl.String,
+    "data": pl.String,
     "artifact": pl.String,
     "scope": pl.String,
     "invocations": pl.Int64,
     "schema": pl.Int64,
 }
-"""A row a case: its name, status, the reason of a failure, evaluation data, SHA-256 of the artifact, timing scope."""
+"""A row a case: its name, status, the reason of a failure, evaluation data by name and by SHA-256 (None where none were
+used), SHA-256 of the artifact, timing scope."""
 
 FIGURE_SCHEMA: dict[str, Any] = {
     "case": pl.String,
@@ -121,6 +123,7 @@ _AS_CASES = (
     pl.col("status"),
     pl.col("failure").str.json_path_match("$.reason").alias("reason"),
     pl.col("dataset"),
+    pl.col("facts").str.json_path_match("$.evaluation_data").alias("data"),
     pl.col("artifact").str.json_path_match("$.sha256").alias("artifact"),
     pl.col("facts").str.json_path_match("$.scope").alias("scope"),
     pl.col("invocations"),

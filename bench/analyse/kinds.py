@@ -1,0 +1,39 @@
+"""What kind of figure a metric is: what may disturb it decides what it may be compared across."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.record.metric import METRICS, Direction
+
+Kind = Literal["felt", "quality", "artifact"]
+"""`felt`: what the machine felt (time, memory, energy), of this machine only. `quality`: what the outputs are worth, of
+the evaluation data. `artifact`: of the file alone."""
+
+ARTIFACT = frozenset({"size"})
+QUALITY = frozenset(
+    {
+        "accuracy",
+        "robustness",
+        "robustness_worst",
+        "calibration_error",
+        "parity_max_abs",
+        "parity_mean_abs",
+        "parity_cosine",
+        "parity_sqnr",
+        "parity_agreement",
+        "clear_agreement",
+        "edge_max_abs",
+    }
+)
+FELT = frozenset(METRICS) - QUALITY - ARTIFACT
+
+
+def kind(metric: str) -> Kind:
+    """The kind of a metric. One that is not known here came from a foreign file, which holds times."""
+    return "artifact" if metric in ARTIFACT else "quality" if metric in QUALITY else "felt"
+
+
+def better(metric: str) -> Direction:
+    """Which way is an improvement."""
+    return METRICS[metric].better if metric in METRICS else "lower"

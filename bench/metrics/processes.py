@@ -1,0 +1,29 @@
+"""A figure that each invocation of the process gives once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.record.measurement import Measurement
+from bench.stats.interval import over_invocations
+
+CONFIDENCE = 0.95
+
+
+def over_processes(values: Sequence[float], unit: str, how: str, n: int | None = None) -> Measurement:
+    """The median of one value an invocation, with its interval where there are two or more.
+
+    `n` is the number of samples behind them, where each value rests on more than one.
+    """
+    low, high = over_invocations(values, confidence=CONFIDENCE) or (None, None)
+    return Measurement(
+        value=float(np.median(values)),
+        unit=unit,
+        n=len(values) if n is None else n,
+        how=how,
+        low=low,
+        high=high,
+        confidence=None if low is None else CONFIDENCE,
+    )
