@@ -85,7 +85,7 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
     manifest = read_manifest(folder)
     if manifest.status == "complete":
         return RunResult(folder=str(folder), manifest=manifest, rows=tuple(tables.read_cases(folder)))
-    _same_machine(manifest.environment, read_environment(), folder)
+    same_machine(manifest.environment, read_environment(), folder)
     planned = plan_again(manifest)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         lost = {model.name: still_nothing(model) for model in manifest.models if not model.content}
@@ -373,7 +373,8 @@ def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Ma
     )
 
 
-def _same_machine(then: Environment, now: Environment, folder: Path) -> None:
+def same_machine(then: Environment, now: Environment, folder: Path) -> None:
+    """Raises `UserError` where a run cannot be gone on with here."""
     for field in ("cpu_model", "architecture", "cores_usable", "gpus", "kernel", "packages"):
         if getattr(then, field) != getattr(now, field):
             raise UserError(

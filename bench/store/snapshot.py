@@ -11,8 +11,10 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from bench.errors import UserError
+from bench.record.codec import plain
 from bench.record.environment import Environment
 from bench.record.metric import METRICS
+from bench.record.row import Row
 from bench.store.manifest import read_manifest
 from bench.store.tables import CASES
 
@@ -114,6 +116,48 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
         cases=table.select(*_AS_CASES),
         figures=pl.concat([pl.DataFrame(schema=FIGURE_SCHEMA), *figures]),
         folder=folder,
+    )
+
+
+def from_rows(
+    label: str, created: str, environment: Environment, rows: Sequence[Row], folder: Path | None = None
+) -> Snapshot:
+    """The figures of rows that are at hand."""
+    cases = [
+        {
+            "case": row.case.name,
+            "status": row.status,
+            "reason": None if row.failure is None else row.failure.reason,
+            "dataset": row.dataset,
+            "data": row.facts.get("evaluation_data"),
+            "artifact": None if row.artifact is None else row.artifact.sha256,
+            "scope": row.facts.get("scope"),
+            "invocations": row.invocations,
+            "schema": row.schema,
+        }
+        for row in rows
+    ]
+    figures = [
+        {"case": row.case.name, "metric": name, **plain(figure)} for row in rows for name, figure in row.metrics.items()
+    ]
+    return Snapshot(
+        label=label,
+        created=created,
+        machine=fingerprint(environment),
+        cases=pl.DataFrame(cases, schema=CASE_SCHEMA),
+        figures=pl.DataFrame(figures, schema=FIGURE_SCHEMA),
+        folder=folder,
+    )
+
+
+def empty(label: str) -> Snapshot:
+    """A snapshot that holds nothing: what stands for a baseline that is not there."""
+    return Snapshot(
+        label=label,
+        created="",
+        machine={},
+        cases=pl.DataFrame(schema=CASE_SCHEMA),
+        figures=pl.DataFrame(schema=FIGURE_SCHEMA),
     )
 
 

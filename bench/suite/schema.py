@@ -138,4 +138,7 @@ class Suite(InputsFile):
     )
     measure: Measure = Measure()
     variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")], VariantDefinition] = {}
+    gate: dict[str, str | dict[str, str]] = Field(
+        default={}, description="rules of `bench gate` by metric, and tables of them by a glob of case names"
+    )
     matrix: Annotated[list[Matrix], Field(min_length=1)]
