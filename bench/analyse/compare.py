@@ -27,12 +27,15 @@ _CONFIDENCE = 0.95
 class Comparison:
     """All changes of the metrics asked for, in the candidate's order of cases, and how the two runs differ.
 
+    `shared` counts the cases that both have.
+
     `refusing` are the differences of the machines for which figures were not compared; `allowed` those that the user
     took upon himself, which every figure they touch is labelled with.
     """
 
     before: str
     after: str
+    shared: int
     changes: tuple[Change, ...]
     refusing: tuple[Difference, ...]
     allowed: tuple[Difference, ...]
@@ -70,6 +73,7 @@ def compare(
     return Comparison(
         before=before.label,
         after=after.label,
+        shared=cases.filter(pl.col("in_a") & pl.col("in_b")).height,
         changes=changes,
         refusing=tuple(d for d in refusing if d in touched),
         allowed=tuple(allowed),
@@ -275,4 +279,5 @@ def _notes(cases: pl.DataFrame, before: Snapshot, after: Snapshot, allowed: Sequ
     if other:
         notes.append(f"the artifact is another one in {other} of them")
     notes += [f"compared in spite of {d}" for d in allowed]
+    notes += [f"{side.label}: {note}" for side in (before, after) for note in side.notes]
     return tuple(notes)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from bench.analyse.compare import compare
-from bench.analyse.judge import Judged, change_of_series, judge
+from bench.analyse.judge import Judged, judge
 from bench.analyse.kinds import better, kind
 from bench.analyse.rules import Rule, in_force
-from bench.record.comparison import Change, GateReport, Outcome, Series, Verdict
+from bench.record.comparison import Change, GateReport, Outcome, Verdict
 from bench.stats.fdr import adjusted
 from bench.store.snapshot import Snapshot
 
@@ -52,28 +52,23 @@ def gate(
     return GateReport(baseline=before.label, candidate=after.label, verdicts=tuple(verdicts), notes=notes)
 
 
-def gate_series(
-    series: Iterable[Series],
+def gate_changes(
+    changes: Iterable[Change],
     rules: Sequence[Rule],
-    confirmation: Mapping[tuple[str, str], Series] | None = None,
-    exact: Iterable[Change] = (),
+    confirmation: Iterable[Change] = (),
     failed: Mapping[str, str] | None = None,
 ) -> list[Verdict]:
-    """The verdicts on cases that were measured in paired rounds.
+    """The verdicts on changes that are at hand, such as those of paired rounds.
 
-    `confirmation` are fresh rounds of those that had regressed, by case and metric; `exact` are changes of what
-    needs no rounds, such as sizes; `failed` are cases that gave no rounds, with the reason.
+    `confirmation` are changes of fresh rounds of what had regressed; `failed` are cases that gave no figure, with the
+    reason.
     """
-    changes = {(s.case, s.metric): change_of_series(s) for s in series} | {(c.case, c.metric): c for c in exact}
+    held = {(change.case, change.metric): change for change in changes}
     for case, reason in (failed or {}).items():
         for rule in in_force(rules, case):
-            change = Change(case=case, metric=rule.metric, unit="", absent=reason)
-            changes.setdefault((case, rule.metric), change)
-    verdicts = judge_all(changes, rules)
-    if confirmation is None:
-        return verdicts
-    anew = {key: change_of_series(s) for key, s in confirmation.items()}
-    return [_confirmed(v, anew.get((v.case, v.metric)), rules) for v in verdicts]
+            held[case, rule.metric] = Change(case=case, metric=rule.metric, unit="", absent=reason)
+    anew = {(change.case, change.metric): change for change in confirmation}
+    return [_confirmed(v, anew.get((v.case, v.metric)), rules) for v in judge_all(held, rules)]
 
 
 def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) -> list[Verdict]:
@@ -83,7 +78,7 @@ def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) 
     for case in cases:
         for rule in in_force(rules, case):
             change = changes.get((case, rule.metric))
-            found = _held(rule, change)
+            found = hold(rule, change)
             judged.append(found)
             verdicts.append(_verdict(case, rule, change, found))
     for rule in rules:
@@ -102,7 +97,8 @@ def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) 
     return _among_many(verdicts, judged)
 
 
-def _held(rule: Rule, change: Change | None) -> Judged:
+def hold(rule: Rule, change: Change | None) -> Judged:
+    """What one rule says of one change."""
     if change is None:
         return Judged(outcome="missing", reason="neither side has such a figure")
     if rule.form == "budget":
@@ -179,7 +175,7 @@ def _confirmed(verdict: Verdict, again: Change | None, rules: Sequence[Rule]) ->
     if verdict.outcome != "regressed" or again is None:
         return verdict
     rule = next(r for r in in_force(rules, verdict.case) if str(r) == verdict.rule)
-    found = _held(rule, again)
+    found = hold(rule, again)
     if found.outcome == "regressed":
         return msgspec.structs.replace(
             verdict, again=again, reason=f"{verdict.reason}; measured once more: {found.reason}"

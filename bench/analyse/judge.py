@@ -9,11 +9,13 @@ import msgspec
 from bench.record.comparison import Change, Outcome, Series
 from bench.record.metric import Direction
 from bench.stats.estimate import TooFew
+from bench.stats.interval import over_invocations
 from bench.stats.mde import minimal_detectable_effect, rounds_needed
 from bench.stats.ratio import log_ratios, ratio_of_medians
 
 FEWEST_PROCESSES = 3
 """Process invocations a side that an interval needs to know how much one differs from the next."""
+_ERROR = 0.05
 _POWER_Z = 1.959964 + 0.841621
 """Of a two-sided test at 5 % with a power of 80 %, for normal errors."""
 
@@ -39,11 +41,14 @@ def change_of_series(series: Series, confidence: float = 0.95) -> Change:
     found = ratio_of_medians(list(series.a), list(series.b), confidence=confidence)
     if isinstance(found, TooFew):
         return msgspec.structs.replace(change, before=middle[0], after=middle[1], absent=found.reason)
+    bounds = over_invocations(series.b, confidence=confidence)
     spread = float(log_ratios(list(series.a), list(series.b)).std(ddof=1)) / math.sqrt(found.n)
     return msgspec.structs.replace(
         change,
         before=middle[0],
         after=middle[1],
+        after_low=None if bounds is None else bounds[0],
+        after_high=None if bounds is None else bounds[1],
         ratio=found.value,
         low=found.low,
         high=found.high,
@@ -120,8 +125,13 @@ def _told(change: Change) -> str:
     text = f"{change.ratio - 1:+.1%}"
     if change.low is None or change.high is None:
         return text
-    how = f"{change.n} rounds" if change.basis == "paired rounds" else f"{change.n} processes a side"
-    return f"{text} [{change.low - 1:+.1%}, {change.high - 1:+.1%}] ({how})"
+    return f"{text} [{change.low - 1:+.1%}, {change.high - 1:+.1%}] ({_rests_on(change)})"
+
+
+def _rests_on(change: Change) -> str:
+    if change.basis == "paired rounds":
+        return f"{change.n} rounds"
+    return f"{change.n} process{'' if change.n == 1 else 'es'} a side"
 
 
 def _detectable(change: Change) -> float:
@@ -133,14 +143,19 @@ def _detectable(change: Change) -> float:
 
 
 def _p_value(beyond: float, change: Change) -> float:
-    """One-sided, of log cost no more than the limit; Student's t over rounds, normal for two intervals."""
+    """One-sided, of log cost no more than the limit; Student's t over rounds, normal for two intervals.
+
+    Where one look of several spends a part of the error only, its p-value counts as many times more (Bonferroni).
+    """
     assert change.spread is not None
+    assert change.confidence is not None
     if change.spread == 0:
         return 0.0 if beyond > 0 else 1.0
     from scipy.stats import norm, t
 
     z = beyond / change.spread
-    return float(t.sf(z, change.n - 1)) if change.basis == "paired rounds" else float(norm.sf(z))
+    alone = float(t.sf(z, change.n - 1)) if change.basis == "paired rounds" else float(norm.sf(z))
+    return min(1.0, alone * max(1.0, _ERROR / (1 - change.confidence)))
 
 
 def _needed(change: Change, allowed: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
+from bench.errors import unknown
 from bench.record.metric import METRICS, Direction
 
 Kind = Literal["felt", "quality", "artifact"]
@@ -37,3 +39,10 @@ def kind(metric: str) -> Kind:
 def better(metric: str) -> Direction:
     """Which way is an improvement."""
     return METRICS[metric].better if metric in METRICS else "lower"
+
+
+def check_metrics(names: Iterable[str], where: str = "--metric") -> None:
+    """Raises `UserError` for a name that is no metric."""
+    for name in names:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS, where=where)

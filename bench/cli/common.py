@@ -12,7 +12,7 @@ import typer
 
 from bench.errors import UserError
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +22,18 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of
 TensorboardOption = Annotated[
     Path | None,
     typer.Option("--tensorboard", metavar="DIR", help="Log the training of zoo models there for TensorBoard."),
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-mismatch", metavar="KEY", help="Compare although the runs differ in this, and say so (repeatable)."
+    ),
+]
+NormaliseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--normalise-by", metavar="CASE", help="Divide times, memory and energy by those of this case, in both runs."
+    ),
 ]
 InputsOption = Annotated[
     Path | None,

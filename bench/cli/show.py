@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +11,33 @@ import typer
 from bench.cli.common import JsonOption, OutOption, consoles, guarded, print_json
 
 
+class Format(StrEnum):
+    """Formats of other tools; the names of `bench.report.exchange.FORMATS`."""
+
+    pytest_benchmark = "pytest-benchmark"
+    github_action_benchmark = "github-action-benchmark"
+    bencher = "bencher"
+
+
 @guarded
 def show(
     run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
     out: OutOption = Path("results"),
     json: JsonOption = False,
+    as_format: Annotated[Format | None, typer.Option("--as", help="Print the JSON of another tool instead.")] = None,
 ) -> None:
-    """Show the table of a run."""
+    """Show the table of a run, or print it for other tools."""
     from bench.report import terminal
     from bench.report.document import document
     from bench.runner.reopen import reopen
     from bench.store.runs import find
 
     opened = reopen(find(run, out))
-    if json:
+    if as_format is not None:
+        from bench.report.exchange import FORMATS
+
+        print_json(FORMATS[as_format](Path(opened.folder), opened.manifest, opened.rows))
+    elif json:
         print_json(document(Path(opened.folder), opened.manifest, opened.rows))
     else:
         terminal.show(consoles()[0], Path(opened.folder), opened.manifest, opened.rows)

@@ -15,8 +15,12 @@ from bench.store.manifest import read_manifest
 from bench.store.snapshot import Snapshot, read_run
 
 
-def measure_again(folder: Path, cases: Sequence[str], results: Path, events: Events) -> Snapshot:
-    """The figures of a new run in `results` of those `cases` (names) of the run in `folder`.
+FOLDER = "again"
+"""Within a run: what was measured once more. There it is no run of its own, which `latest` would mean."""
+
+
+def measure_again(folder: Path, cases: Sequence[str], events: Events) -> Snapshot:
+    """The figures of those `cases` (names) of the run in `folder`, measured anew and kept within it.
 
     Raises:
         UserError: this is not the machine of that run, or its models or data are not what they were.
@@ -25,4 +29,4 @@ def measure_again(folder: Path, cases: Sequence[str], results: Path, events: Eve
     conduct.same_machine(manifest.environment, read_environment(), folder)
     planned = plan_again(manifest)
     wanted = tuple(case for case in planned.cases if case.name in set(cases))
-    return read_run(Path(conduct.start(msgspec.structs.replace(planned, cases=wanted), results, events).folder))
+    return read_run(Path(conduct.start(msgspec.structs.replace(planned, cases=wanted), folder / FOLDER, events).folder))

@@ -117,9 +117,12 @@ class Steps:
         self._conductor, self._sampler = conductor, sampler
         self.manifest = conductor.manifest
 
-    def measure(self, case: Case) -> Step:
-        """Measure one of the planned cases; the second time it is only looked up. Raises KeyboardInterrupt."""
-        return self._conductor.step(case, self._sampler)
+    def measure(self, case: Case, *, anew: bool = False) -> Step:
+        """Measure one of the planned cases; the second time it is only looked up, unless it is to be measured `anew`.
+
+        Raises KeyboardInterrupt.
+        """
+        return self._conductor.step(case, self._sampler, anew)
 
 
 @contextlib.contextmanager
@@ -177,13 +180,13 @@ class _Conductor:
             raise
         return self._keep("complete")
 
-    def step(self, asked: Case, sampler: Sampler) -> Step:
+    def step(self, asked: Case, sampler: Sampler, anew: bool) -> Step:
         """Every invocation of one case, now; kept nowhere but here. Raises KeyboardInterrupt."""
         (case,) = settle([asked], self.subjects)
         rest = can_measure_energy(sampler)
         with Interrupts() as interrupts:
             for _, invocation in _rounds([case], self.manifest.plan, self.subjects):
-                if (case.id, invocation) not in self.seen:
+                if anew or (case.id, invocation) not in self.seen:
                     self.seen[case.id, invocation] = self._invoke(case, invocation, sampler, rest, interrupts)
             interrupts.check()
         return Step(self._row(case), tuple(found for (name, _), found in self.seen.items() if name == case.id))

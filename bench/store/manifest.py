@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
                 remedy="update counterpoise",
             )
         return from_json(content, Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"the manifest is damaged: {error}", where=str(path), remedy="restore it, or run again"
         ) from error

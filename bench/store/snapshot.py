@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ class Snapshot:
     figures: pl.DataFrame
     folder: Path | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def only(self, patterns: Sequence[str]) -> Snapshot:
+        """Without the cases that fit none of these globs; all of them where none is given."""
+        if not patterns:
+            return self
+        named = self.cases["case"].to_list()
+        kept = [name for name in named if any(name == p or fnmatch.fnmatchcase(name, p) for p in patterns)]
+        return replace(
+            self,
+            cases=self.cases.filter(pl.col("case").is_in(kept)),
+            figures=self.figures.filter(pl.col("case").is_in(kept)),
+        )
 
 
 def fingerprint(environment: Environment) -> dict[str, str | None]:

@@ -1,0 +1,58 @@
+"""`bench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.common import (
+    DONE,
+    INCONCLUSIVE,
+    AllowOption,
+    JsonOption,
+    NormaliseOption,
+    OutOption,
+    consoles,
+    guarded,
+    print_json,
+)
+
+
+@guarded
+def compare(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A run, baseline:NAME, or a file of another tool.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="The same; default: the last run.")] = "latest",
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Compare this figure (repeatable); default: those that matter.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only cases whose name matches.")
+    ] = None,
+    allow: AllowOption = None,
+    normalise_by: NormaliseOption = None,
+    out: OutOption = Path("results"),
+    json: JsonOption = False,
+) -> None:
+    """Show what changed between two runs, where they may be compared.
+
+    Exit codes: 0 compared, 2 bad input, 3 some figures were not compared, since the runs differ in what matters.
+    """
+    from bench.analyse.comparable import check_allowed, refuse_nothing_in_common
+    from bench.analyse.compare import METRICS, compare
+    from bench.analyse.kinds import check_metrics
+    from bench.report.compare import show
+    from bench.report.document import comparison_document
+    from bench.store.open import open_snapshot
+
+    check_allowed(allow or ())
+    check_metrics(metric or ())
+    first, second = (open_snapshot(word, out).only(only or ()) for word in (before, after))
+    found = compare(first, second, metric or METRICS, allow=allow or (), normalise_by=normalise_by)
+    refuse_nothing_in_common(found.shared, found.before, found.after)
+    if json:
+        print_json(comparison_document(found))
+    else:
+        show(consoles()[0], found)
+    raise typer.Exit(INCONCLUSIVE if found.refusing else DONE)
