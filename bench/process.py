@@ -12,7 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import IO, NamedTuple, Self, cast
 
 from bench import wire
 
@@ -20,23 +20,35 @@ TAIL_BYTES = 4096
 _END = object()
 
 
+class Interpreter(NamedTuple):
+    """Another Python to run a module with, and the folder that is all it finds beside its own packages."""
+
+    executable: str
+    search: str
+
+
 class ChildProcess:
     """A Python module run as a child in a process group of its own.
 
     Its standard error goes to a file, `errors` or a temporary one, which this object closes and of which it
-    tells the tail: a pipe that nobody drains would stop the child.
+    tells the tail: a pipe that nobody drains would stop the child. `python` is this interpreter unless given.
     """
 
     def __init__(
-        self, module: str, *, environment: dict[str, str] | None = None, errors: IO[bytes] | None = None
+        self,
+        module: str,
+        *,
+        environment: dict[str, str] | None = None,
+        errors: IO[bytes] | None = None,
+        python: Interpreter | None = None,
     ) -> None:
         self._errors = errors or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [python.executable if python else sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(environment or {}),
+            env=child_environment(environment or {}, python),
             # A group of its own: Ctrl-C is the parent's to handle, and the group can be ended as one.
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -127,8 +139,14 @@ class ChildProcess:
             self._frames.put(_END)
 
 
-def _environment(extra: dict[str, str]) -> dict[str, str]:
-    """The parent's environment, so set that the child is the same whatever folder it runs in."""
+def child_environment(extra: dict[str, str], python: Interpreter | None = None) -> dict[str, str]:
+    """The parent's environment, so set that the child is the same whatever folder it runs in.
+
+    Another interpreter sees none of the folders that are meant for this one.
+    """
+    if python is not None:
+        inherited = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
+        return {**inherited, "PYTHONPATH": python.search, "PYTHONSAFEPATH": "1", **extra}
     package_root = str(Path(__file__).resolve().parents[1])
     paths = [package_root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", **extra}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.analyse.rules import rules_of
 from bench.errors import UserError, unknown
 from bench.export.bundle import open_bundle
 from bench.export.cache import cache_dir
@@ -92,8 +93,11 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str | None
 
 
-def plan_run(request: Request) -> Planned:
-    """Validate the request and lay out its cases. Raises `UserError`; writes nothing, exports nothing."""
+def plan_run(request: Request, suite: Suite | None = None) -> Planned:
+    """Validate the request and lay out its cases. Raises `UserError`; writes nothing, exports nothing.
+
+    `suite` is one made in code: `request.suite` then names only the file beside which its models lie.
+    """
     bundle = request.suite if _is_bundle(request.suite) else None
     if bundle and (request.models or request.data or request.inputs):
         raise UserError(
@@ -101,11 +105,12 @@ def plan_run(request: Request) -> Planned:
             where="--model" if request.models else "--data" if request.data else "--inputs",
             remedy="leave it out, or name a suite instead of the bundle",
         )
-    suite = _anchored(load_suite("quick" if bundle else request.suite), Path(request.suite).parent)
+    suite = _anchored(suite or load_suite("quick" if bundle else request.suite), Path(request.suite).parent)
     suite = with_inputs(suite, request.inputs)
     variants = {name: frozenset(VARIANTS[recipe.base].formats) for name, recipe in _recipes(suite).items()}
     for index, matrix in enumerate(suite.matrix):
         _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
+    rules_of(suite.gate, f"suite {suite.name}: gate")  # a gate that cannot be read is found before the run, not after
     if request.seed is not None:
         suite = suite.model_copy(update={"seed": request.seed})
     sources: dict[str, ModelSource] = {}

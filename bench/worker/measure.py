@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from bench import wire
-from bench.process import ChildProcess, describe_exit
+from bench.process import ChildProcess, Interpreter, describe_exit
 from bench.record.case import Case
 from bench.record.codec import pack, unpack
 from bench.record.observation import Failure, Observation, Telemetry
@@ -36,10 +36,21 @@ class Watcher(Protocol):
         """Stop sampling and give what was read."""
 
 
-def measure(job: Job, invocation: int, watcher: Watcher, on_progress: OnProgress | None = None) -> Observation:
-    """Run one invocation of a case in a fresh process. Never raises for what the child does."""
+def measure(
+    job: Job,
+    invocation: int,
+    watcher: Watcher,
+    on_progress: OnProgress | None = None,
+    *,
+    python: Interpreter | None = None,
+) -> Observation:
+    """Run one invocation of a case in a fresh process, of `python` where given. Never raises for what the child does.
+
+    Raises:
+        OSError: the interpreter cannot be started.
+    """
     spawned_ns = time.perf_counter_ns()
-    with ChildProcess("bench.worker.child", environment=thread_pools(job.case)) as child:
+    with ChildProcess("bench.worker.child", environment=thread_pools(job.case), python=python) as child:
         job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
         watcher.watch(child.pid)
         deadline = time.monotonic() + job.plan.timeout_s
