@@ -12,12 +12,22 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.analyse.faster import Gain, Pair, base, promise
-from bench.analyse.operators import casts, conversions, everything, is_cast, is_conversion, is_product, products
+from bench.analyse.faster import SCENARIO, Gain, Pair, base, promise
+from bench.analyse.operators import (
+    casts,
+    conversions,
+    everything,
+    integer_products,
+    is_at_run_time,
+    is_cast,
+    is_conversion,
+    is_inserted,
+    is_product,
+    products,
+)
 from bench.record.environment import Environment
 from bench.record.profile import Profile
 from bench.record.row import Row
-from bench.runtimes.table import RUNTIMES
 
 NOTHING = "no cause found in the profile"
 _WEIGHTY = 0.1
@@ -26,6 +36,11 @@ _NO_FASTER = 0.9
 """Operators that take more than this share of the time of those of fp32 count as no faster."""
 _ALIKE = 0.2
 """Times that differ by less than this share count as the same."""
+_TOO_LONG = 1.2
+"""Operators that take more than this times the latency that was measured are not those of what was measured."""
+
+ON_CPU = frozenset({"cpu", "xnnpack", "builtin", "compiled-cpu"})
+"""Providers that compute on the CPU alone, of which the environment tells the features."""
 
 INTEGER_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 """CPU features that multiply and add int8 in one instruction."""
@@ -55,12 +70,16 @@ class Evidence:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the row ran on the CPU, of which the environment tells the features."""
-        case = self.row.case
-        return case.provider not in RUNTIMES[case.runtime].on_gpu
+        """Whether the row is known to have run on the CPU."""
+        return self.row.case.provider in ON_CPU
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the times of the operators carry no cause; None where they do."""
+        return _doubt(self.profile, self.row) or _doubt(self.reference_profile, self.reference)
 
     def share(self, ns: float) -> float:
-        """`ns` as a share (0..1) of the row's latency; operators that a profiler makes slower can exceed it."""
+        """`ns` as a share (0..1) of the row's latency, which the sum of the operators may exceed a little."""
         whole = max(self.profile.total_ns, median_ns(self.row))
         return ns / whole if whole else 0.0
 
@@ -79,11 +98,12 @@ _NAMED_ELSEWHERE = (is_product, is_conversion, is_cast)
 
 def explain(evidence: Evidence) -> str:
     """The heaviest cause as a sentence, or that none was found."""
-    found = [cause for rule in RULES if (cause := rule(evidence)) is not None and cause.weight >= _WEIGHTY]
+    doubt = evidence.doubt
+    rules = RULES if doubt is None else WITHOUT_OPERATORS
+    found = [cause for rule in rules if (cause := rule(evidence)) is not None and cause.weight >= _WEIGHTY]
     if found:
         return max(found, key=lambda cause: cause.weight).sentence
-    missing = evidence.profile.reason or evidence.reference_profile.reason
-    return f"no cause found: {missing}" if missing else NOTHING
+    return NOTHING if doubt is None else f"no cause found: {doubt}"
 
 
 def line(gain: Gain, reason: str) -> str:
@@ -102,8 +122,7 @@ def evidence_for(
     pair: Pair, profile: Profile, reference: Profile, environment: Environment, rows: Sequence[Row]
 ) -> Evidence:
     """The evidence on one pair; `rows` are all of the run."""
-    case = pair.row.case
-    nulls = [row for row in rows if row.case.runtime == "null" and row.case.batch == case.batch and row.measured]
+    nulls = [row for row in rows if row.case.runtime == "null" and row.measured and _called_alike(row, pair.row)]
     fewer = [row for row in rows if _with_fewer_threads(row, pair.row)]
     return Evidence(
         row=pair.row,
@@ -122,6 +141,8 @@ def not_told_apart(evidence: Evidence) -> Cause | None:
     gain = evidence.gain
     if gain.value * _NO_FASTER < 1 or gain.sure:
         return None
+    if gain.low is None:
+        return Cause(1.0, "it may be faster: the gain has no interval, so noise cannot be ruled out")
     sentence = "it may be faster: the interval is wider than the gain, and more invocations would make it narrower"
     return Cause(1.0, sentence)
 
@@ -131,7 +152,7 @@ def no_integer_instructions(evidence: Evidence) -> Cause | None:
     features = evidence.environment.cpu_features
     if promise(evidence.row) != "integer" or not evidence.on_cpu or not features or INTEGER_PRODUCTS & set(features):
         return None
-    mine, theirs = products(evidence.profile), products(evidence.reference_profile)
+    mine, theirs = integer_products(evidence.profile), products(evidence.reference_profile)
     if not mine or mine.ns < _NO_FASTER * theirs.ns:
         return None
     sentence = (
@@ -146,7 +167,8 @@ def computed_in_float32(evidence: Evidence) -> Cause | None:
     if promise(evidence.row) != "half":
         return None
     mine = products(evidence.profile)
-    wide, back = mine.of_precision(("float32",)), casts(evidence.profile)
+    known = {operator.name for operator in casts(evidence.reference_profile).operators}
+    wide, back = mine.of_precision(("float32",)), casts(evidence.profile).where(lambda cast: cast.name not in known)
     if not wide:
         return None
     told = [f"{wide} compute in float32 ({_us(wide.ns)}; fp32: {_us(products(evidence.reference_profile).ns)})"]
@@ -156,12 +178,15 @@ def computed_in_float32(evidence: Evidence) -> Cause | None:
     features = evidence.environment.cpu_features
     if evidence.on_cpu and features and not arithmetic & set(features):
         told.append(f"this CPU has no {base(evidence.row)} arithmetic")
-    kind = "cast back to float32 by the runtime" if back else "stored in half precision and computed in float32"
+    by_runtime = back.where(is_inserted)
+    kind = "cast back to float32 by the runtime" if by_runtime else "stored in half precision and computed in float32"
     return Cause(evidence.share(wide.ns + back.ns), f"{kind}: {'; '.join(told)}")
 
 
 def reference_is_not_float32(evidence: Evidence) -> Cause | None:
     """The runtime computes fp32 in something shorter already, so that there is less to gain."""
+    if promise(evidence.row) not in ("half", "integer"):
+        return None
     theirs = products(evidence.reference_profile)
     short = theirs.where(lambda operator: operator.precision not in (None, "float32", "float64"))
     mine = products(evidence.profile)
@@ -178,7 +203,8 @@ def not_fused(evidence: Evidence) -> Cause | None:
     """Quantise and dequantise operators that stayed in the graph, and products that stayed in float."""
     if promise(evidence.row) != "integer":
         return None
-    between, wide = conversions(evidence.profile), products(evidence.profile).of_precision(("float32",))
+    between = conversions(evidence.profile).where(lambda operator: not is_at_run_time(operator))
+    wide = products(evidence.profile).of_precision(("float32",))
     if not between:
         return None
     told = f"Q/DQ not fused: {between} take {_us(between.ns)}, {_percent(evidence.share(between.ns))} of the latency"
@@ -187,16 +213,21 @@ def not_fused(evidence: Evidence) -> Cause | None:
     return Cause(evidence.share(between.ns + wide.ns), told)
 
 
-def integer_kernels_are_slow(evidence: Evidence) -> Cause | None:
-    """Integer products that are no faster than fp32's, with what it takes to quantise their inputs at run time."""
-    if promise(evidence.row) != "integer":
+def short_kernels_are_slow(evidence: Evidence) -> Cause | None:
+    """Integer products that are no faster than fp32's, with what it takes to quantise their inputs at run time.
+
+    Of short weights it is not known what they are multiplied in: then all products count.
+    """
+    if promise(evidence.row) not in ("integer", "weights"):
         return None
-    mine = products(evidence.profile).where(lambda operator: operator.precision != "float32")
+    integer = promise(evidence.row) == "integer"
+    mine = integer_products(evidence.profile) if integer else products(evidence.profile)
     theirs = products(evidence.reference_profile)
     if not mine or not theirs or mine.ns < _NO_FASTER * theirs.ns:
         return None
-    told = f"the integer kernels are no faster: {mine} take {_us(mine.ns)}, fp32's {theirs} {_us(theirs.ns)}"
-    at_run_time = everything(evidence.profile).where(lambda operator: operator.type.startswith("DynamicQuantize"))
+    kernels = "integer kernels" if integer else "kernels for short weights"
+    told = f"the {kernels} are no faster: {mine} take {_us(mine.ns)}, fp32's {theirs} {_us(theirs.ns)}"
+    at_run_time = everything(evidence.profile).where(is_at_run_time)
     if at_run_time:
         told += f"; {at_run_time} at run time take {_us(at_run_time.ns)}"
     return Cause(evidence.share(mine.ns + at_run_time.ns), told)
@@ -223,7 +254,10 @@ def operators_added(evidence: Evidence) -> Cause | None:
     """Operators that fp32 does not need: changes of layout, rescaling."""
     known = everything(evidence.reference_profile).types
     more = everything(evidence.profile).where(
-        lambda operator: operator.type not in known and not any(is_it(operator) for is_it in _NAMED_ELSEWHERE)
+        lambda operator: (
+            operator.type not in known
+            and (is_at_run_time(operator) or not any(is_it(operator) for is_it in _NAMED_ELSEWHERE))
+        )
     )
     if not more or not evidence.reference_profile.operators:
         return None
@@ -239,34 +273,33 @@ def operators_added(evidence: Evidence) -> Cause | None:
 
 
 def overhead(evidence: Evidence) -> Cause | None:
-    """Time outside all operators: the call itself, and what the harness adds to it."""
-    if not evidence.profile.operators:
+    """Time of the call outside all operators, as far as the call took it when it was profiled too."""
+    # What was taken out of the operators as the profiler's own may have been theirs.
+    most = evidence.profile.total_ns + evidence.profile.profiler_ns
+    whole, latency = evidence.profile.inference_ns, median_ns(evidence.row)
+    if not evidence.profile.operators or whole is None or not latency:
         return None
-    latency, total = median_ns(evidence.row), evidence.profile.total_ns
-    outside = latency - total
+    outside = min(whole, latency) - most
     if outside <= 0:
         return None
-    told = f"overhead: the operators take {_us(total)} of {_us(latency)}, the rest is the call of the runtime"
+    told = f"overhead: the operators take {_us(most)} of {_us(latency)}, the call of the runtime {_us(outside)} more"
     if evidence.null_s:
         told += f" (an empty call takes {_us(evidence.null_s * 1e9)})"
+    if latency - whole > _WEIGHTY * latency:
+        told += f"; {_us(latency - whole)} are not explained"
     return Cause(outside / latency, told)
 
 
 def little_to_gain(evidence: Evidence) -> Cause | None:
-    """Most of fp32's time is in operators that the variant leaves as they are."""
-    reference = evidence.reference_profile
-    whole = max(reference.total_ns, median_ns(evidence.reference))
-    others = everything(reference).where(lambda operator: not is_product(operator))
-    if not others or not whole:
-        return None
-    matrix = products(reference)
-    if matrix.ns > whole / 2:
+    """Most of fp32's time is in operators that the variant leaves as they are, which a smaller one does not."""
+    whole = median_ns(evidence.reference)
+    others = everything(evidence.reference_profile).where(lambda operator: not is_product(operator))
+    if promise(evidence.row) == "smaller" or others.ns <= whole / 2:
         return None
     sentence = (
-        f"little to gain: {_percent(1 - matrix.ns / whole)} of fp32's {_us(whole)} is in no matrix product or "
-        f"convolution ({others} take {_us(others.ns)})"
+        f"little to gain: {_us(others.ns)} of fp32's {_us(whole)} are in no matrix product or convolution ({others})"
     )
-    return Cause(others.ns / whole, sentence)
+    return Cause(min(1.0, others.ns / whole) if whole else 0.0, sentence)
 
 
 def too_many_threads(evidence: Evidence) -> Cause | None:
@@ -280,10 +313,7 @@ def too_many_threads(evidence: Evidence) -> Cause | None:
     if mine < _NO_FASTER * theirs:
         return None
     fewer = evidence.fewer.case.threads
-    sentence = (
-        f"too little work for {threads} threads: {_us(mine)} with {threads}, {_us(theirs)} with {fewer} "
-        f"({len(evidence.profile.operators)} operators)"
-    )
+    sentence = f"too little work for {threads} threads: {_us(mine)} with {threads}, {_us(theirs)} with {fewer}"
     return Cause(max(0.0, 1 - theirs * fewer / threads / mine), sentence)
 
 
@@ -292,7 +322,7 @@ RULES: tuple[Rule, ...] = (
     no_integer_instructions,
     computed_in_float32,
     reference_is_not_float32,
-    integer_kernels_are_slow,
+    short_kernels_are_slow,
     not_fused,
     sparsity_unused,
     too_many_threads,
@@ -300,6 +330,8 @@ RULES: tuple[Rule, ...] = (
     overhead,
     little_to_gain,
 )
+WITHOUT_OPERATORS: tuple[Rule, ...] = (not_told_apart, too_many_threads)
+"""Those that need no profile."""
 
 
 def median_ns(row: Row) -> float:
@@ -310,6 +342,24 @@ def median_ns(row: Row) -> float:
 def _with_fewer_threads(other: Row, row: Row) -> bool:
     same = msgspec.structs.replace(other.case, threads=row.case.threads) == row.case
     return other.measured and same and other.case.threads < row.case.threads
+
+
+def _called_alike(null: Row, row: Row) -> bool:
+    """Whether an empty call is one of the row's kind."""
+    mine, other = row.case, null.case
+    same = (other.model, other.batch, other.threads) == (mine.model, mine.batch, mine.threads)
+    return same and other.scenario == SCENARIO
+
+
+def _doubt(profile: Profile, row: Row) -> str | None:
+    if profile.reason is not None:
+        return profile.reason
+    latency, total, added = median_ns(row), profile.total_ns, profile.profiler_ns
+    if added > total:
+        return f"the profiler adds {_us(added)} to the {_us(total)} of {row.case.variant}'s operators"
+    if total > _TOO_LONG * latency:
+        return f"{row.case.variant}'s operators take {_us(total)} under the profiler, all of it {_us(latency)} without"
+    return None
 
 
 def _us(ns: float) -> str:

@@ -15,14 +15,15 @@ BASELINE = "fp32"
 SCENARIO = "single-stream"
 """The scenario in which a row's median is the time of one inference and nothing else."""
 
-Promise = Literal["half", "integer", "sparse", "smaller"]
+Promise = Literal["half", "integer", "weights", "sparse", "smaller"]
 
 SHOULD_BE_FASTER: dict[str, Promise] = {
     "fp16": "half",
     "bf16": "half",
     "int8": "integer",
     "int8-dynamic": "integer",
-    "int4": "integer",
+    "int8-qat": "integer",
+    "int4": "weights",
     "pruned": "sparse",
     "pruned-nm": "sparse",
     "pruned-int8": "integer",

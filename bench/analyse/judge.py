@@ -63,7 +63,8 @@ def judge(change: Change, allowed: float, better: Direction) -> Judged:
     """Hold a change against the worsening that is allowed: a share of the baseline, 0.05 for 5 %.
 
     Regressed where the whole interval lies beyond what is allowed, improved where it lies as far on the good side,
-    pass where it lies within and the evidence could have shown a change of the allowed size. All else is open.
+    pass where it lies within and the evidence could have shown a change of the allowed size, or holds nothing worse
+    at all. All else is open.
     """
     if change.ratio is None or change.ratio <= 0:
         return _without_ratio(change)
@@ -83,7 +84,7 @@ def judge(change: Change, allowed: float, better: Direction) -> Judged:
         outcome = "regressed"
     elif high < -limit:
         outcome = "improved"
-    elif high <= limit and detectable <= allowed:
+    elif high <= 0 or (high <= limit and detectable <= allowed):
         outcome = "pass"
     else:
         remedy = _needed(change, allowed) if detectable > allowed else "more rounds: the change is close to the limit"

@@ -15,6 +15,10 @@ _PRODUCTS = re.compile(r"conv(?!ert)|gemm|mat_?mul|matrix.?multiply|fully.?conne
 # `Convert` is XNNPACK's name for both ways between float and integer.
 _BETWEEN_FLOAT_AND_INTEGER = re.compile(r"^(dynamic)?quantize(linear)?$|^dequantize(linear)?$|^convert$", re.IGNORECASE)
 _CASTS = re.compile(r"^cast$", re.IGNORECASE)
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_INTEGERS = ("int4", "int8", "int16")
+# Where ONNX Runtime puts a node that the model has not, its name begins like this.
+_INSERTED = "Inserted"
 
 
 class TypeTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +121,11 @@ def products(profile: Profile) -> Group:
     return everything(profile).where(is_product)
 
 
+def integer_products(profile: Profile) -> Group:
+    """Those of the products that are known to compute with integers."""
+    return products(profile).of_precision(_INTEGERS)
+
+
 def conversions(profile: Profile) -> Group:
     """Operators that go between float and integer tensors."""
     return everything(profile).where(is_conversion)
@@ -139,4 +148,14 @@ def is_conversion(operator: OperatorTime) -> bool:
 
 def is_cast(operator: OperatorTime) -> bool:
     """Whether it goes from one floating-point type to another."""
-    return bool(_CASTS.search(operator.type))
+    return bool(_CASTS.search(operator.type)) and operator.precision in _FLOATS
+
+
+def is_at_run_time(operator: OperatorTime) -> bool:
+    """Whether it finds the scale of what it quantises at run time, as dynamic quantisation has to."""
+    return is_conversion(operator) and operator.type.lower().startswith("dynamic")
+
+
+def is_inserted(operator: OperatorTime) -> bool:
+    """Whether the runtime put it into the graph."""
+    return operator.name.startswith(_INSERTED)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.common import INTERRUPTED, InputsOption, JsonOption, ModelsOption, consoles, guarded, print_json
+from bench.cli.common import INTERRUPTED, InputsOption, JsonOption, ModelsOption, consoles, guarded, print_json, refuse
 
 
 @guarded
@@ -112,12 +111,3 @@ def ab(
     else:
         show(output, result.report, result.verdicts)
     raise typer.Exit(code)
-
-
-def refuse(given: Mapping[str, object], what: str) -> None:
-    """Raise `UserError` where an option is given that does not belong."""
-    from bench.errors import UserError
-
-    extra = [name for name, value in given.items() if value]
-    if extra:
-        raise UserError(what, where=", ".join(extra), remedy="leave that out")

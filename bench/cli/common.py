@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
@@ -76,6 +76,13 @@ def fail(error: UserError) -> NoReturn:
     """Print a clear message and leave with exit code 2."""
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(BAD_INPUT) from None
+
+
+def refuse(given: Mapping[str, object], what: str) -> None:
+    """Raise `UserError` where an option is given that does not belong."""
+    extra = [name for name, value in given.items() if value]
+    if extra:
+        raise UserError(what, where=", ".join(extra), remedy="leave that out")
 
 
 def print_json(value: Any) -> None:

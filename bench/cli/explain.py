@@ -20,12 +20,14 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Show where a case's time goes, operator by operator, beside fp32, and why it is not faster."""
+    from bench.cli.signals import stop_like_ctrl_c
     from bench.report.explain import document, draw
     from bench.runner.explain import explain_case
     from bench.store.runs import find
 
     folder = find(run, out)
-    found = explain_case(folder, case)
+    with stop_like_ctrl_c():
+        found = explain_case(folder, case)
     if json:
         print_json(document(folder, found))
     else:

@@ -7,13 +7,30 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import AllowOption, JsonOption, NormaliseOption, OutOption, consoles, guarded, print_json
+from bench.cli.common import (
+    AllowOption,
+    InputsOption,
+    JsonOption,
+    ModelsOption,
+    NormaliseOption,
+    OutOption,
+    consoles,
+    guarded,
+    print_json,
+    refuse,
+)
 
 
 @guarded
 def gate(
-    baseline: Annotated[str, typer.Argument(help="A run, baseline:NAME, or a file of another tool.")],
+    baseline: Annotated[
+        str,
+        typer.Argument(help="A run, baseline:NAME, or a file of another tool; with --paired a model or bundle."),
+    ],
     candidate: Annotated[str, typer.Argument(help="The same; default: the last run.")] = "latest",
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Measure both sides here, in turns, as `bench ab` does.")
+    ] = False,
     max_regression: Annotated[
         list[str] | None,
         typer.Option("--max-regression", metavar="METRIC=SHARE", help="How much worse it may get: p50_latency=5%."),
@@ -30,6 +47,20 @@ def gate(
     again: Annotated[
         bool, typer.Option("--again/--no-again", help="Measure what regressed once more before it counts.")
     ] = True,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="With --paired: rounds at most.")] = 50,
+    budget: Annotated[
+        float, typer.Option("--budget", metavar="SECONDS", min=0, help="With --paired: time for all rounds together.")
+    ] = 600,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option("--runtime", metavar="TARGET", help="With --paired: measure with this runtime (repeatable)."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="NPZ", help="With --paired: evaluation data for your own models.")
+    ] = None,
+    inputs: InputsOption = None,
+    models: ModelsOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="With --paired: seed of data and of the order of cases.")] = 0,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write a pull-request comment.")
     ] = None,
@@ -43,25 +74,46 @@ def gate(
     Exit codes: 0 passed, 1 regressed, 2 bad input, 3 not enough evidence, not comparable, or something is missing.
     """
     from bench.cli.signals import stop_like_ctrl_c
+    from bench.report.ab import LivePairs
     from bench.report.document import gate_document
     from bench.report.gate import draw
     from bench.report.gate_files import write_reports
-    from bench.report.live import Live
-    from bench.runner.gate import Asked, gate_runs
+    from bench.runner.gate import Asked, all_rules, gate_runs
+    from bench.runner.gate_paired import gate_pairs
+    from bench.runner.sides import Asked as AskedSides
+    from bench.runner.sides import open_models
 
     output, progress = consoles()
-    asked = Asked(
-        baseline=baseline,
-        candidate=candidate,
-        results=out,
-        rules=(*(max_regression or ()), *(rule or ())),
-        suite=suite,
-        allow=tuple(allow or ()),
-        normalise_by=normalise_by,
-        measure_again=again,
-    )
-    with stop_like_ctrl_c(), Live(progress) as live:
-        report = gate_runs(asked, live)
+    words = (*(max_regression or ()), *(rule or ()))
+    of_pairs = {"--runtime": runtime, "--data": data, "--inputs": inputs, "--models": models}
+    of_runs = {"--allow-mismatch": allow, "--normalise-by": normalise_by}
+    refuse(*(of_runs, "with --paired both sides are measured here") if paired else (of_pairs, "that is for --paired"))
+    with stop_like_ctrl_c(), LivePairs(progress) as live:
+        if paired:
+            rules = all_rules(suite, words)
+            sides = AskedSides(
+                a=baseline,
+                b=candidate,
+                targets=tuple(runtime or ()),
+                data=None if data is None else str(data.resolve()),
+                inputs=None if inputs is None else str(inputs.resolve()),
+                model_folders=tuple(str(folder.resolve()) for folder in models or ()),
+                seed=seed,
+            )
+            with open_models(sides, live) as opened:
+                report = gate_pairs(opened, rules, rounds=rounds, budget_s=budget, seed=seed, events=live)
+        else:
+            asked = Asked(
+                baseline=baseline,
+                candidate=candidate,
+                results=out,
+                rules=words,
+                suite=suite,
+                allow=tuple(allow or ()),
+                normalise_by=normalise_by,
+                measure_again=again,
+            )
+            report = gate_runs(asked, live)
     write_reports(report, markdown=markdown, junit=junit, github=github)
     if json:
         print_json(gate_document(report))

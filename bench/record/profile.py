@@ -25,13 +25,16 @@ class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The operators of one case in the order in which they run, from `runs` inferences in a process of its own.
 
-    `inference_ns` is one whole inference as the profiler timed it. `evidence` names the interface that told,
-    `limits` what it cannot show. `reason` says why there are no operators, and is None where there are.
+    `inference_ns` is one whole inference there, without the profiler where that can be switched off. `profiler_ns` is
+    what the profiler itself added to the operators of one inference; it is not in their times. `evidence` names
+    the interface that told, `limits` what it cannot show. `reason` says why there are no operators, and is None where
+    there are.
     """
 
     target: str
     operators: tuple[OperatorTime, ...] = ()
     inference_ns: float | None = None
+    profiler_ns: float = 0.0
     runs: int = 0
     evidence: str = ""
     limits: tuple[str, ...] = ()

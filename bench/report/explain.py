@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.analyse.explain import said
-from bench.analyse.faster import BASELINE
+from bench.analyse.faster import BASELINE, SCENARIO, promise
 from bench.analyse.operators import by_type
 from bench.record.codec import plain
 from bench.record.profile import Profile
@@ -39,6 +39,7 @@ def document(folder: Path, found: Explanation) -> dict[str, Any]:
         "reference": reference.case.name if reference is not None else None,
         "gain": plain(found.gain),
         "why_not_faster": found.why,
+        "elsewhere": found.elsewhere,
         "types": plain(by_type(found.profile, found.reference_profile)),
         "profile": plain(found.profile),
         "reference_profile": plain(found.reference_profile),
@@ -72,15 +73,20 @@ def _side(of: str, unit: str, cells: Sequence[tuple[int, float, float, tuple[str
 
 
 def _lines(found: Explanation) -> list[str]:
+    row = found.row
     if found.why is not None:
         told = [f"why not faster: {found.why}"]
     elif found.gain is not None:
-        told = [f"it is faster: {said(found.gain)}"]
+        told = [f"it is faster: {said(found.gain)}" if found.gain.sure else said(found.gain)]
     elif found.reference is None:
-        told = [] if found.row.case.variant == BASELINE else ["there is no fp32 beside it in this run"]
+        told = [] if row.case.variant == BASELINE else ["there is no fp32 beside it in this run"]
+    elif promise(row) is None:
+        told = [f"{row.case.variant} does not promise to be faster"]
     else:
-        told = [f"{found.row.case.variant} does not promise to be faster"]
-    told.append(_whole(found.row.case.variant, found.profile, found.row.metrics["p50_latency"].value))
+        told = [f"only {SCENARIO} rows are compared with fp32 for speed, and this one is {row.case.scenario}"]
+    if found.elsewhere is not None:
+        told.append(f"profiled where not all is as in the run ({found.elsewhere}): it explains nothing of the run")
+    told.append(_whole(row.case.variant, found.profile, row.metrics["p50_latency"].value))
     if found.reference is not None and found.reference_profile is not None:
         latency = found.reference.metrics["p50_latency"].value
         told.append(_whole(found.reference.case.variant, found.reference_profile, latency))
@@ -95,5 +101,7 @@ def _whole(variant: str, profile: Profile, latency_s: float | None) -> str:
         return f"{variant}: no profile, {profile.reason}"
     told = f"{variant}: {len(profile.operators)} operators take {text(profile.total_ns * 1e-9, 's')}"
     if profile.inference_ns is not None:
-        told += f", the inference under the profiler {text(profile.inference_ns * 1e-9, 's')}"
-    return told + (f", p50 without it {text(latency_s, 's')}" if latency_s is not None else "")
+        told += f", the whole inference beside them {text(profile.inference_ns * 1e-9, 's')}"
+    if profile.profiler_ns:
+        told += f" (without {text(profile.profiler_ns * 1e-9, 's')} of the profiler's own)"
+    return told + (f", p50 as measured {text(latency_s, 's')}" if latency_s is not None else "")

@@ -51,12 +51,7 @@ def compare_sides(
     paired = run_pairs(
         opened.a, opened.b, opened.cases, schedule=looks, budget_s=budget_s, settled=settled, events=events, seed=seed
     )
-    changes = {(s.case, s.metric): change_of_series(s, _confidence(looks, paired, s.case)) for s in paired.series}
-    versions = [
-        f"{side.name} ran on {', '.join(side.versions)}"
-        for side in (opened.a, opened.b)
-        if isinstance(side, ModelSide) and side.versions
-    ]
+    changes = {(s.case, s.metric): change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series}
     report = AbReport(
         a=opened.a.name,
         b=opened.b.name,
@@ -65,13 +60,22 @@ def compare_sides(
         stopped_by=paired.stopped_by,
         series=paired.series,
         changes=tuple(changes.values()),
-        notes=(*opened.notes, *versions),
+        notes=(*opened.notes, *versions_of(opened)),
     )
     verdicts = tuple(_verdict(case, metric, threshold, changes.get((case, metric)), paired) for case in opened.cases)
     return AbResult(report=report, verdicts=verdicts, failed=bool(paired.failures))
 
 
-def _confidence(looks: Schedule, paired: Paired, case: str) -> float:
+def versions_of(opened: Opened) -> list[str]:
+    """A sentence a side on what measured it."""
+    return [
+        f"{side.name} ran on {', '.join(side.versions)}"
+        for side in (opened.a, opened.b)
+        if isinstance(side, ModelSide) and side.versions
+    ]
+
+
+def confidence_of(looks: Schedule, paired: Paired, case: str) -> float:
     """Of the intervals of a case: that of the look which settled it, or all that is left."""
     rounds = paired.rounds[case]
     return looks.at(rounds) if case in paired.settled else looks.last(rounds)

@@ -14,7 +14,6 @@ from bench.runner.plan import plan_again
 from bench.store.manifest import read_manifest
 from bench.store.snapshot import Snapshot, read_run
 
-
 FOLDER = "again"
 """Within a run: what was measured once more. There it is no run of its own, which `latest` would mean."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import UserError, unknown
-from bench.export.bundle import open_bundle, read_index, save
+from bench.export.bundle import check_place, open_bundle, read_index, save
 from bench.export.cache import cache_dir
 from bench.export.errors import ExportError
 from bench.export.prepare import prepare
@@ -37,6 +37,15 @@ def make_bundle(
     tensorboard: Path | None = None,
 ) -> Bundle:
     """Export `variants` (None: all there are, with the user's `own`) of `model` to `out`. Raises `UserError`."""
+    for given, where in ((variants, "--variants"), (formats, "--formats")):
+        if given is not None and not given:
+            raise UserError("nothing is named", where=where, remedy="name what to export, or leave it out")
+    unused = [] if variants is None else [name for name in own if name not in variants]
+    if unused:
+        raise UserError(
+            f"--variants does not name {', '.join(unused)}", where="--define", remedy="name it there, or leave it out"
+        )
+    check_place(out)
     source = find(model, list(model_folders))
     known = recipes(own, where="--define")
     for name in variants or ():
@@ -51,6 +60,12 @@ def make_bundle(
         for fmt in VARIANTS[known[name].base].formats
         if fmt in formats and fmt in source.formats
     ]
+    if not asked:
+        raise UserError(
+            f"nothing of what is asked for comes in {' or '.join(formats)} from this model",
+            where=source.about,
+            remedy=f"it can become {', '.join(source.formats)}; `bench list variants` tells the formats of each",
+        )
     try:
         folder = prepare(
             source,

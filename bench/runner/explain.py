@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,13 +14,16 @@ from bench.errors import UserError, unknown
 from bench.export.bundle import open_bundle, read_index
 from bench.export.cache import cache_dir
 from bench.export.prepare import BUNDLE_FILE
+from bench.machine.environment import read_environment
 from bench.record.artifact import Bundle
+from bench.record.environment import Environment
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.runner.reopen import reopen
 from bench.runner.slower import job_for, profiled
 from bench.runner.slower import why as why_slower
 from bench.runtimes.table import RUNTIMES
+from bench.store import profiles
 from bench.store.manifest import Manifest
 from bench.worker.profile import profile_case
 from bench.zoo.hashing import file_sha256
@@ -29,7 +33,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """One case with its operators, and fp32's beside them.
 
     `reference` is the fp32 sibling, None for fp32 itself or where the run has none. `gain` and `why` are None where
-    the case need not be faster than fp32, and `why` where it is.
+    the case need not be faster than fp32, and `why` where it is. `elsewhere` says how this machine differs from that
+    of the run where a profile was made here all the same: it then says nothing of why.
     """
 
     run_id: str
@@ -39,6 +44,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     reference_profile: Profile | None = None
     gain: Gain | None = None
     why: str | None = None
+    elsewhere: str | None = None
 
 
 def explain_case(folder: Path, text: str) -> Explanation:
@@ -54,15 +60,26 @@ def explain_case(folder: Path, text: str) -> Explanation:
         raise UserError(f"there is nothing to explain: {reason}", where=row.case.name, remedy="choose another case")
     if not RUNTIMES[row.case.runtime].measures_model:
         raise UserError(f"{row.case.runtime} runs no operator", where=row.case.name, remedy="choose another case")
+    here = _difference(run.manifest.environment, read_environment())
+
+    def keep(folder: Path, case_id: str, profile: Profile) -> None:
+        # It is to be shown, whether the run's folder takes it or not; what is not of the run does not belong in it.
+        if here is None:
+            with contextlib.suppress(UserError):
+                profiles.keep(folder, case_id, profile)
+
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         maker = _FromArtifacts(run.manifest, Path(scratch))
-        mine = profiled(folder, row, maker)
+        mine = profiled(folder, row, maker, keep)
         pair = next((pair for pair in pairs(run.rows) if pair.row is row), None)
         reference = pair.reference if pair is not None else _sibling(run.rows, row)
-        theirs = profiled(folder, reference, maker) if reference is not None else None
-    why = None
+        theirs = profiled(folder, reference, maker, keep) if reference is not None else None
+    why, elsewhere = None, here if maker.made else None
     if pair is not None and theirs is not None and not pair.gain.sure:
-        why = row.why_not_faster or why_slower(pair, mine, theirs, run.manifest.environment, run.rows)
+        # What the run said holds, but for where its profile failed and there is one now.
+        why = None if maker.made and elsewhere is None else row.why_not_faster
+        if why is None and elsewhere is None:
+            why = why_slower(pair, mine, theirs, run.manifest.environment, run.rows)
     return Explanation(
         run_id=run.manifest.run_id,
         row=row,
@@ -71,6 +88,7 @@ def explain_case(folder: Path, text: str) -> Explanation:
         reference_profile=theirs,
         gain=pair.gain if pair is not None else None,
         why=why,
+        elsewhere=elsewhere,
     )
 
 
@@ -80,6 +98,7 @@ class _FromArtifacts:
     def __init__(self, manifest: Manifest, scratch: Path) -> None:
         self._manifest, self._scratch = manifest, scratch
         self._opened: dict[str, tuple[Path, Bundle]] = {}
+        self.made = False
 
     def __call__(self, row: Row) -> Profile:
         """Raises `UserError` where the artifact is gone or is not what was measured."""
@@ -89,6 +108,7 @@ class _FromArtifacts:
             raise _gone(row)
         if file_sha256(folder / artifact.path) != artifact.sha256:
             raise _gone(row, "is not the one that was measured any more")
+        self.made = True
         return profile_case(job_for(row, folder, bundle, self._manifest.plan))
 
     def _bundle(self, row: Row) -> tuple[Path, Bundle]:
@@ -106,6 +126,12 @@ class _FromArtifacts:
         if (given.suffix == ".zip" and given.is_file()) or (given / BUNDLE_FILE).is_file():
             return open_bundle(given, self._scratch)
         raise _gone(row)
+
+
+def _difference(then: Environment, now: Environment) -> str | None:
+    """In what this machine is not that of the run, as far as operators show it; None where it is the same."""
+    fields = ("cpu_model", "cpu_features", "packages")
+    return ", ".join(name for name in fields if getattr(then, name) != getattr(now, name)) or None
 
 
 def _gone(row: Row, what: str = "is gone") -> UserError:

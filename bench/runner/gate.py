@@ -44,7 +44,7 @@ def gate_runs(asked: Asked, events: Events) -> GateReport:
     """
     check_allowed(asked.allow)
     after = open_snapshot(asked.candidate, asked.results)
-    rules = all_rules(asked.suite, after, asked.rules)
+    rules = all_rules(asked.suite, asked.rules, after.folder)
     try:
         before = open_snapshot(asked.baseline, asked.results)
     except UserError as error:
@@ -63,13 +63,17 @@ def gate_runs(asked: Asked, events: Events) -> GateReport:
     return msgspec.structs.replace(report, notes=(*absent, *report.notes))
 
 
-def all_rules(suite: str | None, candidate: Snapshot, words: Sequence[str]) -> list[Rule]:
-    """Rules of the suite's `[gate]` table, then those in words. Raises `UserError` where there is none."""
+def all_rules(suite: str | None, words: Sequence[str], run: Path | None = None) -> list[Rule]:
+    """Rules of a suite's `[gate]` table, or of the suite that the run in the folder `run` was made of; then `words`.
+
+    Raises:
+        UserError: one makes no sense, or there is none.
+    """
     table, where = {}, "the candidate's suite: gate"
     if suite is not None:
         table, where = load_suite(suite).gate, f"suite {suite}: gate"
-    elif candidate.folder is not None:
-        table = read_manifest(candidate.folder).suite.get("gate", {})
+    elif run is not None:
+        table = read_manifest(run).suite.get("gate", {})
     rules = rules_of(table, where) + [parse_word(word, "--rule") for word in words]
     if not rules:
         raise UserError(

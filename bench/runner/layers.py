@@ -31,7 +31,9 @@ def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder, bundle = open_bundle(path, Path(scratch))
-        floats = {artifact.format: artifact for artifact in bundle.artifacts if artifact.base == BASELINE}
+        # The built-in one last, so that it stands where there is a variant of the user's on top of it too.
+        ordered = sorted(bundle.artifacts, key=lambda artifact: artifact.variant == BASELINE)
+        floats = {artifact.format: artifact for artifact in ordered if artifact.base == BASELINE}
         tables = []
         for artifact in bundle.artifacts:
             reference = floats.get(artifact.format)

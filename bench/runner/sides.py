@@ -14,9 +14,12 @@ from bench.export.variants import VARIANTS
 from bench.load.table import lanes
 from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import usable_cores
-from bench.metrics import capacity, energy, latency, memory, start
+from bench.metrics import capacity, energy, latency, memory, quality, start
+from bench.metrics.robustness import Outputs
 from bench.process import Interpreter
+from bench.record.artifact import Bundle
 from bench.record.case import Case
+from bench.record.measurement import Measurement
 from bench.record.observation import Failure, Observation
 from bench.runner.events import Events
 from bench.runner.paired import Side
@@ -35,6 +38,7 @@ MEASURE = Measure(warmup_min_s=0.1, warmup_max_s=1.0, min_s=0.5, max_s=1.0)
 TARGETS = ("onnxruntime-cpu", "litert-xnnpack")
 """What a model is measured with unless it is said: the usual way of each format on a CPU."""
 AS_GIVEN = "fp32"
+_NOT_IN_PAIRS = "robustness is not evaluated in pairs; gate two runs for it"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +70,20 @@ class Opened(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """A job and, for what it is worth by its outputs, the bundle that it comes from."""
+
+    job: Job
+    folder: str = ""
+    bundle: Bundle | None = None
+
+
 class ModelSide:
     """Jobs by the name of their case, each measured by a fresh process; see `bench.runner.paired.Side`."""
 
-    def __init__(self, name: str, jobs: Mapping[str, Job], sampler: Sampler, python: Interpreter | None = None) -> None:
+    def __init__(
+        self, name: str, jobs: Mapping[str, Ready], sampler: Sampler, python: Interpreter | None = None
+    ) -> None:
         self._name, self._jobs, self._sampler, self._python = name, jobs, sampler, python
         self._usable = usable_cores()
         self.versions: dict[str, None] = {}
@@ -82,15 +96,44 @@ class ModelSide:
 
     def measure(self, case: str, at: int, on_progress: OnProgress) -> dict[str, float] | Failure:
         """See `bench.runner.paired.Side`."""
-        job = self._jobs[case]
-        cores = share_out(self._usable, job.case.threads * lanes(job.case.scenario, job.case.options))
-        job = msgspec.structs.replace(job, cores=cores.measuring)
-        with keep_to(cores.harness, self._sampler.pid):
-            seen = measure(job, at, self._sampler, on_progress, python=self._python)
+        seen = self._measured(self._jobs[case].job, at, on_progress)
         if seen.status != "ok":
             return seen.failure or Failure(reason="no reason was recorded", phase="unknown")
         self.versions |= dict.fromkeys(_versions(seen))
         return figures(seen)
+
+    def size(self, case: str) -> int:
+        """Bytes of the artifact."""
+        return self._jobs[case].job.artifact.bytes
+
+    def data(self, case: str) -> str | None:
+        """SHA-256 of what its quality is judged by."""
+        bundle = self._jobs[case].bundle
+        return None if bundle is None else bundle.data_sha256
+
+    def quality(self, case: str, folder: Path, on_progress: OnProgress) -> dict[str, Measurement]:
+        """Task metric and parity from one more process, whose outputs go to `folder` for a while."""
+        ready = self._jobs[case]
+        if ready.bundle is None:
+            return quality.missing("no evaluation data")
+        outputs = folder / "outputs.npz"
+        plan = msgspec.structs.replace(ready.job.plan, evaluate=True)
+        seen = self._measured(msgspec.structs.replace(ready.job, outputs=str(outputs), plan=plan), 0, on_progress)
+        if seen.status != "ok":
+            return quality.missing(seen.failure.reason if seen.failure else "the process failed")
+        try:
+            found = quality.evaluate(
+                outputs, Outputs(reason=_NOT_IN_PAIRS), Path(ready.folder), ready.bundle, ready.job.artifact.variant
+            )
+        finally:
+            outputs.unlink(missing_ok=True)
+        return found.figures
+
+    def _measured(self, job: Job, at: int, on_progress: OnProgress) -> Observation:
+        cores = share_out(self._usable, job.case.threads * lanes(job.case.scenario, job.case.options))
+        job = msgspec.structs.replace(job, cores=cores.measuring)
+        with keep_to(cores.harness, self._sampler.pid):
+            return measure(job, at, self._sampler, on_progress, python=self._python)
 
 
 def figures(seen: Observation) -> dict[str, float]:
@@ -132,8 +175,8 @@ def open_models(asked: Asked, events: Events) -> Iterator[Opened]:
             )
         for which, python in zip(("a", "b"), pythons, strict=True):
             if python is not None:
-                check_targets(python, {one.case.target for one, _ in pairs.values()}, f"--python-{which}")
-        if pythons[0] == pythons[1] and all(x.artifact.sha256 == y.artifact.sha256 for x, y in pairs.values()):
+                check_targets(python, {one.job.case.target for one, _ in pairs.values()}, f"--python-{which}")
+        if pythons[0] == pythons[1] and all(x.job.artifact.sha256 == y.job.artifact.sha256 for x, y in pairs.values()):
             unpaired.append("A and B are the same artifact: a difference between them is noise")
         a, b = (
             ModelSide(name, {case: pair[at] for case, pair in pairs.items()}, sampler, pythons[at])
@@ -248,7 +291,7 @@ def _plan(name: str, variant: str | None, wanted: Sequence[str], asked: Asked, *
 class _Laid(msgspec.Struct, frozen=True):
     """The jobs of one side, and what it has no artifact for."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Ready, ...]
     notes: tuple[str, ...]
 
 
@@ -264,28 +307,27 @@ def _jobs(planned: Planned, given: str, scratch: Path, events: Events) -> _Laid:
             notes.append(f"{given} has no {case.variant} for {case.target}: {failure.reason if failure else 'unknown'}")
             continue
         folder = Path(subject.folder).resolve()
-        found.append(
-            Job(
-                case=case,
-                artifact=artifact,
-                artifact_path=str(folder / artifact.path),
-                inputs=str(folder / subject.bundle.data.inputs),
-                outputs=None,
-                plan=planned.plan,
-                cores=None,
-            )
+        job = Job(
+            case=case,
+            artifact=artifact,
+            artifact_path=str(folder / artifact.path),
+            inputs=str(folder / subject.bundle.data.inputs),
+            outputs=None,
+            plan=planned.plan,
+            cores=None,
         )
+        found.append(Ready(job, str(folder), subject.bundle))
     return _Laid(tuple(found), tuple(notes))
 
 
-def _matched(a: _Laid, b: _Laid) -> tuple[dict[str, tuple[Job, Job]], list[str]]:
+def _matched(a: _Laid, b: _Laid) -> tuple[dict[str, tuple[Ready, Ready]], list[str]]:
     """Pairs of jobs by the name that both cases share, and a note on each that has no partner.
 
     Shared are runtime and provider, threads, batch, scenario and options; the variant too where a side has several.
     """
-    several = any(len({job.case.variant for job in side.jobs}) > 1 for side in (a, b))
-    first, second = ({_key(job.case, with_variant=several): job for job in side.jobs} for side in (a, b))
-    pairs = {key: (job, second[key]) for key, job in first.items() if key in second}
+    several = any(len({ready.job.case.variant for ready in side.jobs}) > 1 for side in (a, b))
+    first, second = ({_key(ready.job.case, with_variant=several): ready for ready in side.jobs} for side in (a, b))
+    pairs = {key: (ready, second[key]) for key, ready in first.items() if key in second}
     alone = [(key, "A") for key in first if key not in second] + [(key, "B") for key in second if key not in first]
     return pairs, [*a.notes, *b.notes, *(f"{key}: only in {side}" for key, side in alone)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.analyse.explain import evidence_for, explain, line
 from bench.analyse.faster import Pair, pairs
+from bench.errors import UserError
 from bench.machine.cores import share_out
 from bench.machine.cpu import usable_cores
 from bench.record.artifact import Bundle
@@ -14,6 +15,7 @@ from bench.record.environment import Environment
 from bench.record.observation import Plan
 from bench.record.profile import Profile
 from bench.record.row import Row
+from bench.runtimes.table import RUNTIMES
 from bench.store import profiles
 from bench.worker.messages import ProfileJob
 
@@ -21,6 +23,7 @@ SECONDS = 0.3
 """How long the inferences of a profile last, about."""
 
 MakeProfile = Callable[[Row], Profile]
+Keep = Callable[[Path, str, Profile], None]
 
 
 def job_for(row: Row, folder: Path, bundle: Bundle, plan: Plan) -> ProfileJob:
@@ -40,13 +43,22 @@ def job_for(row: Row, folder: Path, bundle: Bundle, plan: Plan) -> ProfileJob:
     )
 
 
-def profiled(folder: Path, row: Row, make: MakeProfile) -> Profile:
-    """The profile kept of the row in the run `folder`; else it is made now and kept. Raises `UserError`."""
+def profiled(folder: Path, row: Row, make: MakeProfile, keep: Keep = profiles.keep) -> Profile:
+    """The profile kept of the row in the run `folder`; else it is made now and kept.
+
+    One that failed is made again, as its reason may have passed: a time-out, a crash. Raises `UserError`.
+    """
     known = profiles.kept(folder, row.case.id)
-    if known is None:
-        known = make(row)
-        profiles.keep(folder, row.case.id, known)
-    return known
+    if known is not None and (known.reason is None or RUNTIMES[row.case.runtime].profiler is None):
+        return known
+    try:
+        made = make(row)
+    except UserError:
+        if known is None:
+            raise
+        return known
+    keep(folder, row.case.id, made)
+    return made
 
 
 def explain_slower(

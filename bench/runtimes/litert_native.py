@@ -53,7 +53,7 @@ class _Event(ctypes.Structure):
 
 
 class NativeModel:
-    """A compiled model on the CPU with its profiler, fed once. `kernels` is `xnnpack` or `builtin`.
+    """A compiled model on the CPU with its profiler. `kernels` is `xnnpack` or `builtin`.
 
     It lives as long as its process: a profile is made in one of its own.
 
@@ -76,14 +76,17 @@ class NativeModel:
         self._graph = self._made("LiteRtGetModelSubgraph", model, index)
         self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._model)
 
-    def feed(self, feeds: Sequence[Array]) -> None:
-        """Make the buffers, with inputs in the file's own order and its data types."""
-        for at, values in enumerate(feeds):
-            shape = (ctypes.c_int * values.ndim)(*values.shape)
-            resized = (self._model, ctypes.c_size_t(0), ctypes.c_size_t(at), shape, ctypes.c_size_t(values.ndim))
+    def lay_out(self, shapes: Sequence[Sequence[int]]) -> None:
+        """Make the buffers for inputs of these shapes, in the file's own order."""
+        for at, shape in enumerate(shapes):
+            sizes, rank = (ctypes.c_int * len(shape))(*shape), ctypes.c_size_t(len(shape))
+            resized = (self._model, ctypes.c_size_t(0), ctypes.c_size_t(at), sizes, rank)
             self._call("LiteRtCompiledModelResizeInputTensorNonStrict", *resized)
-        self._inputs = self._buffers("Input", [values.shape for values in feeds])
+        self._inputs = self._buffers("Input", shapes)
         self._outputs = self._buffers("Output", self._output_shapes())
+
+    def feed(self, feeds: Sequence[Array]) -> None:
+        """Fill the buffers with inputs in the file's own order and its data types."""
         for buffer, values in zip(self._inputs, feeds, strict=True):
             address = self._made("LiteRtLockTensorBuffer", ctypes.c_void_p(buffer), out_before=ctypes.c_int(_WRITE))
             ctypes.memmove(address, values.tobytes(), values.nbytes)
@@ -99,8 +102,8 @@ class NativeModel:
         """Record events from here on."""
         self._call("LiteRtStartProfiler", self._profiler)
 
-    def events(self) -> list[tuple[str, int, int, float]]:
-        """Tag, kind, index of the operator and time (µs) of every event, in order; recording ends.
+    def events(self) -> list[tuple[str, int, int, int, float]]:
+        """Tag, kind, index of the operator, of its subgraph and time (µs) of every event, in order; recording ends.
 
         Raises:
             SessionError: the events are not laid out as in the LiteRT that this was written for.
@@ -115,7 +118,13 @@ class NativeModel:
         if any(event.kind not in _KINDS or not event.tag for event in found):
             raise SessionError("this LiteRT lays out the events of its profiler in a way that is not known here")
         return [
-            ((ctypes.string_at(event.tag)).decode("utf-8", "replace"), event.kind, event.index, event.elapsed_us)
+            (
+                ctypes.string_at(event.tag).decode("utf-8", "replace"),
+                event.kind,
+                event.index,
+                event.more,
+                event.elapsed_us,
+            )
             for event in found
         ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,9 +32,11 @@ class Event(msgspec.Struct, frozen=True):
 
 Run = Sequence[tuple[Event, float]]
 """The operators of one inference in order, each with its time, ns."""
+Feeds = Iterator[Sequence[Array]]
+"""The inputs of one inference after the other, without end."""
 
 
-def profile(runtime: str, opening: Opening, feeds: Sequence[Array], seconds: float) -> Profile:
+def profile(runtime: str, opening: Opening, feeds: Feeds, seconds: float) -> Profile:
     """Profile one case for about `seconds`; where the runtime has no profiler, the profile says so.
 
     Raises:
@@ -56,6 +59,22 @@ def repeat(call: Callable[[], object], seconds: float) -> int:
     return count
 
 
+def walls(
+    prepare: Callable[[Sequence[Array]], Any], call: Callable[[Any], object], feeds: Feeds, seconds: float
+) -> list[float]:
+    """The time (ns) of each call for about `seconds`, without what `prepare` makes of its inputs."""
+    found = []
+
+    def once() -> None:
+        request = prepare(next(feeds))
+        before = time.perf_counter_ns()
+        call(request)
+        found.append(float(time.perf_counter_ns() - before))
+
+    repeat(once, seconds)
+    return found
+
+
 def operator_times(runs: Sequence[Run]) -> tuple[OperatorTime, ...]:
     """Mean time and calls of each operator over the middle half of the inferences, by the sum of their operators.
 
@@ -75,18 +94,29 @@ def operator_times(runs: Sequence[Run]) -> tuple[OperatorTime, ...]:
         for event, ns in run:
             sums[event] = sums.get(event, 0.0) + ns
             calls[event] = calls.get(event, 0) + 1
-    whole = sum(sums.values())
+    return less(
+        [
+            OperatorTime(
+                name=event.name,
+                type=event.type,
+                provider=event.provider,
+                ns=total / len(kept),
+                calls=calls[event] / len(kept),
+                share=0.0,
+                precision=event.precision,
+            )
+            for event, total in sums.items()
+        ]
+    )
+
+
+def less(operators: Sequence[OperatorTime], each_ns: float = 0.0) -> tuple[OperatorTime, ...]:
+    """The operators with `each_ns` less for each of their calls, but not less than nothing; and their shares anew."""
+    times = [max(0.0, operator.ns - each_ns * operator.calls) for operator in operators]
+    whole = sum(times)
     return tuple(
-        OperatorTime(
-            name=event.name,
-            type=event.type,
-            provider=event.provider,
-            ns=total / len(kept),
-            calls=calls[event] / len(kept),
-            share=total / whole if whole else 0.0,
-            precision=event.precision,
-        )
-        for event, total in sums.items()
+        msgspec.structs.replace(operator, ns=ns, share=ns / whole if whole else 0.0)
+        for operator, ns in zip(operators, times, strict=True)
     )
 
 

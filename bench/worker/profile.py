@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 
 from bench.process import ChildProcess
@@ -14,7 +15,11 @@ from bench.worker.messages import Profiled, ProfileJob
 
 def profile_case(job: ProfileJob) -> Profile:
     """Profile a case in a fresh process. Never raises for what the child does: then the profile has a `reason`."""
-    with ChildProcess("bench.worker.child", environment=thread_pools(job.case)) as child:
+    # The child may be killed at any time: what it leaves lies in a folder of this process.
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as scratch,
+        ChildProcess("bench.worker.child", environment=thread_pools(job.case) | {"TMPDIR": scratch}) as child,
+    ):
         deadline = time.monotonic() + job.timeout_s
         child.send(pack(job))
         answer = listen(child, job.timeout_s, deadline, "start", Profiled)

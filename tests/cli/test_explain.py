@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
 from bench.analyse.faster import pairs
+from bench.cli.main import app
+from bench.errors import UserError
+from bench.record.profile import Profile
+from bench.record.row import Row
+from bench.report.explain import draw
+from bench.runner.explain import Explanation, explain_case
 from bench.runner.reopen import reopen
-from bench.store import tables
-from bench.store.manifest import read_manifest
+from bench.store import journal, profiles, tables
+from bench.store.manifest import read_manifest, write_manifest
 from tests.conftest import bench
 
 pytestmark = pytest.mark.timeout(300)
@@ -35,13 +49,23 @@ graph_optimization = "none"
 
 
 @pytest.fixture(scope="module")
-def slow_run(tmp_path_factory: pytest.TempPathFactory, digits_bundle: tuple[Path, Any]) -> Path:
-    """A run of int8 that is slower than fp32; the folder above its results."""
+def slow_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of int8 that is slower than fp32, with its journal; the folder above its results."""
     folder = tmp_path_factory.mktemp("slow")
     (folder / "slow.toml").write_text(SUITE)
-    del digits_bundle  # it has filled the cache of exports
-    done = bench("run", "slow.toml", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(journal, "drop", lambda folder: None)
+        done = CliRunner().invoke(app, ["run", str(folder / "slow.toml"), "--out", str(folder / "results")])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture
+def copied(slow_run: Path, tmp_path: Path) -> Path:
+    """The folder of the same run in a place of its own, without its profiles."""
+    shutil.copytree(slow_run / "results", tmp_path / "results")
+    folder = run_folder(tmp_path)
+    shutil.rmtree(folder / "profiles")
     return folder
 
 
@@ -50,30 +74,36 @@ def run_folder(above: Path) -> Path:
     return found
 
 
-def shown(above: Path) -> dict[str, Any]:
-    cases = json.loads(bench("show", "--json", cwd=above).stdout)["cases"]
-    return {case["case"]["variant"]: case for case in cases}
+def shown(above: Path) -> dict[str, Row]:
+    return {row.case.variant: row for row in reopen(run_folder(above)).rows}
+
+
+def drawn(found: Explanation) -> str:
+    """What a user sees of it."""
+    console = Console(file=io.StringIO(), width=240)
+    draw(console, found)
+    return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_row_that_should_be_faster_and_is_not_says_why(slow_run: Path) -> None:
     cases = shown(slow_run)
-    assert "times as fast as fp32" in cases["int8"]["why_not_faster"]
-    assert "QuantizeLinear" in cases["int8"]["why_not_faster"]
-    assert cases["fp32"]["why_not_faster"] is None
+    assert "times as fast as fp32" in str(cases["int8"].why_not_faster)
+    assert "QuantizeLinear" in str(cases["int8"].why_not_faster)
+    assert cases["fp32"].why_not_faster is None
     assert "why not faster, int8 onnxruntime-cpu: 0." in bench("show", cwd=slow_run).stdout
     assert "why not faster, int8 onnxruntime-cpu: 0." in (run_folder(slow_run) / "summary.md").read_text()
     assert sorted(p.stem for p in (run_folder(slow_run) / "profiles").iterdir()) == sorted(
-        case["id"] for case in cases.values()
+        row.case.id for row in cases.values()
     )
 
 
 def test_the_operators_stand_beside_those_of_fp32(slow_run: Path) -> None:
     done = bench("explain", "latest", "int8", cwd=slow_run)
     assert done.returncode == 0, done.stderr
-    for word in ("DequantizeLinear", "Conv", "fp32: share", "why not faster", "p50 without it", "enable_profiling"):
+    for word in ("DequantizeLinear", "Conv", "fp32: share", "why not faster", "p50 as measured", "enable_profiling"):
         assert word in done.stdout
     told = json.loads(bench("explain", "latest", "int8", "--json", cwd=slow_run).stdout)
-    assert told["why_not_faster"] == shown(slow_run)["int8"]["why_not_faster"]
+    assert told["why_not_faster"] == shown(slow_run)["int8"].why_not_faster
     assert told["reference"].endswith("/graph_optimization=none")
     times = [line["ns"] for line in told["types"]]
     assert times == sorted(times, reverse=True)
@@ -82,66 +112,119 @@ def test_the_operators_stand_beside_those_of_fp32(slow_run: Path) -> None:
 
 
 def test_a_case_is_found_by_id_name_and_unique_part(slow_run: Path) -> None:
-    int8 = shown(slow_run)["int8"]
-    names = {
-        json.loads(bench("explain", "latest", word, "--json", cwd=slow_run).stdout)["name"]
-        for word in (int8["id"], int8["name"], "int8", "digits/int8")
-    }
-    assert names == {int8["name"]}
+    case = shown(slow_run)["int8"].case
+    for word in (case.id, case.name, "int8", "digits/int8"):
+        assert explain_case(run_folder(slow_run), word).row.case == case
 
 
 def test_fp32_has_operators_and_nothing_beside_them(slow_run: Path) -> None:
-    done = bench("explain", "latest", "fp32", cwd=slow_run)
-    assert done.returncode == 0, done.stderr
-    assert "Conv" in done.stdout
-    assert "not faster" not in done.stdout
-    assert "fp32: share" not in done.stdout
+    text = drawn(explain_case(run_folder(slow_run), "fp32"))
+    assert "Conv" in text
+    assert "not faster" not in text
+    assert "fp32: share" not in text
 
 
-@pytest.mark.parametrize(("case", "told"), [("int9", "unknown case"), ("onnxruntime-cpu", "is part of 2 cases")])
-def test_an_unknown_or_unclear_case_exits_with_2(slow_run: Path, case: str, told: str) -> None:
-    done = bench("explain", "latest", case, cwd=slow_run)
+def test_a_row_of_another_scenario_is_not_said_to_promise_nothing(slow_run: Path) -> None:
+    found = explain_case(run_folder(slow_run), "int8")
+    other = msgspec.structs.replace(found.row, case=msgspec.structs.replace(found.row.case, scenario="offline"))
+    text = drawn(msgspec.structs.replace(found, row=other, gain=None, why=None))
+    assert "does not promise" not in text
+    assert "only single-stream rows are compared with fp32 for speed, and this one is offline" in text
+
+
+def test_an_unknown_or_unclear_case_exits_with_2(slow_run: Path) -> None:
+    done = bench("explain", "latest", "int9", cwd=slow_run)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert "unknown case" in done.stderr
+    with pytest.raises(UserError, match="is part of 2 cases"):
+        explain_case(run_folder(slow_run), "onnxruntime-cpu")
 
 
 def test_a_profile_that_was_not_kept_is_made_from_the_cache_and_without_the_cache_that_is_said(
-    slow_run: Path, tmp_path: Path
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(slow_run / "results", tmp_path / "results")
-    profiles = run_folder(tmp_path) / "profiles"
-    shutil.rmtree(profiles)
-    gone = bench("explain", "latest", "int8", cwd=tmp_path, env={"BENCH_CACHE_DIR": str(tmp_path / "empty")})
-    assert gone.returncode == 2
-    assert "no profile was kept" in gone.stderr
-    assert not profiles.exists()
-    made = bench("explain", "latest", "int8", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    assert len(list(profiles.iterdir())) == 2
+    full, empty = os.environ["BENCH_CACHE_DIR"], str(tmp_path / "empty")
+    monkeypatch.setenv("BENCH_CACHE_DIR", empty)
+    with pytest.raises(UserError, match="no profile was kept"):
+        explain_case(copied, "int8")
+    assert not (copied / "profiles").exists()
+    monkeypatch.setenv("BENCH_CACHE_DIR", full)
+    made = explain_case(copied, "int8")
+    assert len(list((copied / "profiles").iterdir())) == 2
     # Now that it is kept, the cache is not needed any more.
-    again = bench("explain", "latest", "int8", cwd=tmp_path, env={"BENCH_CACHE_DIR": str(tmp_path / "empty")})
-    assert again.returncode == 0
+    monkeypatch.setenv("BENCH_CACHE_DIR", empty)
+    again = explain_case(copied, "int8")
+    assert (again.profile, again.reference_profile) == (made.profile, made.reference_profile)
 
 
-def test_a_run_that_stopped_before_its_profiles_goes_on_with_them(slow_run: Path, tmp_path: Path) -> None:
-    import msgspec
+def test_a_profile_that_failed_is_made_again_where_that_can_be(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.environ["BENCH_CACHE_DIR"]
+    rows = {row.case.variant: row for row in reopen(copied).rows}
+    for row in rows.values():
+        profiles.keep(copied, row.case.id, Profile(target=row.case.target, reason="no answer within 5 s"))
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "empty"))
+    assert explain_case(copied, "int8").profile.reason == "no answer within 5 s", "the artifact is gone"
+    monkeypatch.setenv("BENCH_CACHE_DIR", full)
+    found = explain_case(copied, "int8")
+    assert found.profile.reason is None
+    assert profiles.kept(copied, rows["int8"].case.id) == found.profile
+    assert found.why is not None
 
-    from bench.store.manifest import write_manifest
 
-    (tmp_path / "slow.toml").write_text(SUITE)
-    shutil.copytree(slow_run / "results", tmp_path / "results")
-    folder = run_folder(tmp_path)
-    before = shown(tmp_path)
-    shutil.rmtree(folder / "profiles")
-    # A run that is stopped has its journal still; this one's is gone, so both cases are measured again.
-    (folder / "journal").mkdir(exist_ok=True)
-    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), status="interrupted"))
-    done = bench("run", "--resume", folder.name, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert read_manifest(folder).status == "complete"
-    after = shown(tmp_path)
-    assert after["int8"]["why_not_faster"] is not None
-    assert {case["id"] for case in before.values()} == {path.stem for path in (folder / "profiles").iterdir()}
+def test_a_folder_that_takes_no_profile_costs_the_explanation_nothing(copied: Path) -> None:
+    (copied / "profiles").write_text("a file where the folder should be")
+    found = explain_case(copied, "int8")
+    assert found.profile.operators
+    assert found.why is not None
+
+
+def test_a_profile_of_another_machine_explains_nothing_and_is_not_kept(copied: Path) -> None:
+    manifest = read_manifest(copied)
+    then = msgspec.structs.replace(manifest.environment, cpu_model="another")
+    write_manifest(copied, msgspec.structs.replace(manifest, environment=then))
+    found = explain_case(copied, "int8")
+    assert found.profile.operators
+    assert not (copied / "profiles").exists()
+    assert found.elsewhere == "cpu_model"
+    assert found.why == found.row.why_not_faster, "what the run itself said"
+    bare = msgspec.structs.replace(found.row, why_not_faster=None)
+    tables.write_cases(copied, manifest.run_id, [bare, *(r for r in reopen(copied).rows if r.case != bare.case)])
+    again = explain_case(copied, "int8")
+    assert again.why is None
+    text = drawn(again)
+    assert "it explains nothing of the run" in text
+    assert "it is faster" not in text
+
+
+def test_a_request_to_end_leaves_nothing_behind(copied: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "explain", str(copied), "int8"],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # Until ONNX Runtime has opened its trace; the profile of fp32 is still to come then.
+    while not list(scratch.rglob("trace*")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_run_that_stopped_before_its_profiles_goes_on_with_them(copied: Path) -> None:
+    write_manifest(copied, msgspec.structs.replace(read_manifest(copied), status="interrupted"))
+    (copied / tables.CASES).unlink()
+    done = CliRunner().invoke(app, ["run", "--resume", str(copied)])
+    assert done.exit_code == 0, done.output
+    assert read_manifest(copied).status == "complete"
+    after = {row.case.variant: row for row in reopen(copied).rows}
+    assert after["int8"].why_not_faster is not None
+    assert {row.case.id for row in after.values()} == {path.stem for path in (copied / "profiles").iterdir()}
 
 
 def test_a_run_of_an_older_version_is_readable_and_has_no_line(slow_run: Path, tmp_path: Path) -> None:
@@ -153,4 +236,4 @@ def test_a_run_of_an_older_version_is_readable_and_has_no_line(slow_run: Path, t
     rows = reopen(folder).rows
     assert all(row.why_not_faster is None for row in rows)
     assert len(pairs(rows)) == 1
-    assert "why not faster: 0." in bench("explain", "latest", "int8", cwd=tmp_path).stdout
+    assert str(explain_case(folder, "int8").why).startswith("0.")

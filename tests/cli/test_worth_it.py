@@ -86,5 +86,10 @@ def test_two_files_of_a_model_are_measured_and_compared_with_each_other(tmp_path
         tmp_path,
     )
     first, second = rows["kws_ref_model_float32", "source", "litert"], rows["kws_ref_model", "source", "litert"]
-    assert speed_up(_figure(second, "p50_latency"), _figure(first, "p50_latency")) is not None
+    gain = speed_up(_figure(second, "p50_latency"), _figure(first, "p50_latency"))
+    assert gain is not None
+    assert gain.low is not None
+    assert gain.high is not None
+    assert gain.low < gain.value < gain.high
+    assert first["artifact"]["macs"] == second["artifact"]["macs"] > 0, "two files of one network"
     assert (first["artifact"]["inputs"][0]["dtype"], second["artifact"]["inputs"][0]["dtype"]) == ("float32", "int8")
