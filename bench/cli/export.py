@@ -43,7 +43,7 @@ def export(
     ] = None,
     inputs: InputsOption = None,
     models: ModelsOption = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of data and training.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of data and training.")] = 0,
     tensorboard: TensorboardOption = None,
     debug_layers: Annotated[
         bool, typer.Option("--debug-layers", help="Compare every layer with that of fp32: where error enters.")
@@ -52,9 +52,9 @@ def export(
 ) -> None:
     """Export a model's variants as a bundle that `bench run BUNDLE` measures on another machine.
 
-    Exit codes: 0 every variant was made, 1 one could not be made (the bundle says why), 2 bad input.
+    Exit codes: 0 all went well, 1 a variant of --variants could not be made (the bundle says why), 2 bad input.
     """
-    from bench.export.recipes import parse_definition
+    from bench.export.recipes import parse_definitions
     from bench.record.codec import plain
     from bench.report.bundle import lines
     from bench.report.layers import document as layers_document
@@ -70,7 +70,7 @@ def export(
             model,
             out,
             variants=None if variants is None else [name.strip() for name in variants.split(",") if name.strip()],
-            own=dict(parse_definition(text) for text in define or ()),
+            own=parse_definitions(define or ()),
             formats=[name.strip() for name in formats.split(",") if name.strip()],
             data=data,
             inputs=inputs,

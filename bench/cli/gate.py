@@ -40,7 +40,7 @@ def gate(
         typer.Option("--rule", metavar="RULE", help="Any rule: 'p99_latency<=8ms', '*/int8/*: accuracy=-0.5pt'."),
     ] = None,
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="TOML", help="Take the rules of this suite's table [gate].")
+        str | None, typer.Option("--suite", metavar="TOML", help="Take the rules of this suite's table \\[gate].")
     ] = None,
     allow: AllowOption = None,
     normalise_by: NormaliseOption = None,

@@ -7,11 +7,16 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli.ab import ab
+from bench.cli.baseline import baseline
 from bench.cli.cache import cache
+from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.explain import explain
 from bench.cli.export import export
 from bench.cli.fetch import fetch
+from bench.cli.gate import gate
+from bench.cli.history import history
 from bench.cli.listing import list_command
 from bench.cli.run import run
 from bench.cli.selftest import selftest
@@ -61,10 +66,15 @@ def _root(
 app.command("run")(run)
 app.command("show")(show)
 app.command("explain")(explain)
+app.command("compare")(compare)
+app.command("gate")(gate)
+app.command("history")(history)
 app.command("list")(list_command)
 app.command("export")(export)
 app.command("fetch")(fetch)
+app.add_typer(baseline)
 app.add_typer(cache)
+app.command("ab")(ab)
 app.command("doctor")(doctor)
 app.command("selftest")(selftest)
 

@@ -1,0 +1,93 @@
+"""Changes between two runs on a terminal, what matters first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.analyse.compare import Comparison
+from bench.record.comparison import Change
+from bench.report import changes as texts
+from bench.report.table import ABSENT, Column, Table
+from bench.report.terminal import fit
+
+STYLES: dict[texts.Standing, str] = {"worse": "red", "better": "green", "unclear": "", "absent": "magenta", "same": ""}
+_COUNTED: dict[texts.Standing, str] = {"absent": "without a ratio", "same": "unchanged"}
+
+
+def show(console: Console, found: Comparison) -> None:
+    """Print a comparison: the table, in what the two differ, and what has to be known."""
+    there = [c for c in found.changes if c.before is not None or c.after is not None]
+    draw(console, there, f"{found.after} against {found.before}")
+    if found.refusing:
+        console.print(Text("Not compared, since the machines differ in what matters:", style="bold"))
+        for difference in found.refusing:
+            console.print(Text(f"• {texts.plain(str(difference))}"), soft_wrap=True)
+        console.print(
+            Text("to do: --allow-mismatch KEY, --normalise-by CASE, or measure both here with `bench ab`"),
+            soft_wrap=True,
+        )
+    for note in (*found.notes, *_without_figures(found)):
+        console.print(Text(f"• {texts.plain(note)}", style="dim"), soft_wrap=True)
+
+
+def _without_figures(found: Comparison) -> list[str]:
+    """Which figures neither side has, each with how many cases and why."""
+    reasons: dict[tuple[str, str], int] = {}
+    for change in found.changes:
+        if change.before is None and change.after is None:
+            key = texts.title(change.metric), change.absent or ""
+            reasons[key] = reasons.get(key, 0) + 1
+    return [f"{metric} of {count} cases: {reason}" for (metric, reason), count in reasons.items()]
+
+
+def draw(console: Console, changes: Sequence[Change], title: str = "", most: int | None = None) -> None:
+    """Print the changes as a table, `most` of them at most, and count the rest by where they stand.
+
+    Why a figure is absent and what qualifies one stands below, each said once with the cases it holds for.
+    """
+    ordered = texts.ranked_changes(changes)
+    if not ordered:
+        console.print("nothing to compare: no figure is in both")
+        return
+    shown = ordered[:most]
+    if shown:
+        console.print(coloured(table(shown, title), [STYLES[texts.standing(change)] for change in shown], console))
+    rest = [texts.standing(change) for change in ordered[len(shown) :]]
+    if rest:
+        counts = [f"{rest.count(s):,} {_COUNTED.get(s, s)}" for s in texts.STANDINGS if s in rest]
+        console.print(Text(f"not listed: {', '.join(counts)}", style="dim"))
+    noted = [(told, texts.where(change)) for change in ordered if (told := texts.note(change))]
+    for told, cases in texts.said_once(noted):
+        console.print(Text(f"• {told} ({cases})", style="yellow"), soft_wrap=not console.is_terminal)
+
+
+def table(changes: Sequence[Change], title: str = "") -> Table:
+    """A row a change, in the order given."""
+    before, after = zip(*(texts.sides(change) for change in changes), strict=True)
+    common, names = texts.shortened([change.case for change in changes])
+    columns = [
+        Column("case", tuple(names)),
+        Column("metric", tuple(texts.title(change.metric) for change in changes)),
+        Column("before", before, 2, numeric=True),
+        Column("after", after, 1, numeric=True),
+        Column("change", tuple(texts.shift(change) for change in changes), numeric=True),
+        Column("rests on", tuple(texts.evidence(change) for change in changes), 4),
+    ]
+    return Table(
+        " · ".join(filter(None, (texts.plain(title), common))), tuple(c for c in columns if set(c.cells) != {ABSENT})
+    )
+
+
+def coloured(table: Table, styles: Sequence[str], console: Console) -> RichTable:
+    """The table with a style a row; where even its main columns are too wide, names of cases are wrapped."""
+    drawn = fit(table, console)
+    for row, style in zip(drawn.rows, styles, strict=True):
+        row.style = style
+    for column in drawn.columns:
+        if str(column.header) == "case":
+            column.no_wrap, column.overflow = False, "fold"
+    return drawn
