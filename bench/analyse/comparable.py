@@ -35,7 +35,7 @@ RUNTIME_PACKAGES = {
     "keras": ("package:tensorflow", "package:keras"),
 }
 """Those that touch the cases of one runtime only."""
-CASE = ("data", "scope", "schema")
+CASE = ("data", "judged_by", "scope", "schema")
 """What a case itself has to agree in: evaluation data (for quality), timing scope (for times), schema (for all)."""
 ALL_KEYS = frozenset(MACHINE) | {key for keys in RUNTIME_PACKAGES.values() for key in keys} | frozenset(CASE)
 

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bench.analyse.comparable import Difference, machine_differences, runtime_of
-from bench.analyse.kinds import kind
+from bench.analyse.comparable import CASE, Difference, machine_differences, runtime_of
+from bench.analyse.kinds import better_by, kind
 from bench.errors import UserError
 from bench.record.comparison import Change
 from bench.store.snapshot import CASE_SCHEMA, FIGURE_SCHEMA, Snapshot
@@ -182,6 +182,7 @@ class _Maker:
             unit=unit,
             before=row["a_figure_value"],
             after=row["b_figure_value"],
+            better=better_by(metric, row["b_judged_by"] or row["a_judged_by"]),
             after_low=row["b_figure_low"],
             after_high=row["b_figure_high"],
         )
@@ -193,7 +194,7 @@ class _Maker:
         if refused:
             return _replaced(plain, absent=f"not comparable: {'; '.join(refused)}", refused=True)
         labels = [f"allowed: {d.key}" for d in self.allowed if felt and _touches(d, case)]
-        labels += [f"allowed: {key}" for key in ("data", "scope", "schema") if key in self.allow and _differs(row, key)]
+        labels += [f"allowed: {key}" for key in CASE if key in self.allow and _differs(row, key)]
         if any((row[f"{side}_figure_how"] or "").startswith("estimated:") for side in ("a", "b")):
             labels.append("estimate")
         if not felt:
@@ -235,7 +236,7 @@ class _Maker:
         )
 
     def _refused(self, row: dict[str, Any], felt: bool) -> list[str]:
-        keys = ["schema"] + (["scope"] if felt else ["data"] if kind(row["metric"]) == "quality" else [])
+        keys = ["schema"] + (["scope"] if felt else ["data", "judged_by"] if kind(row["metric"]) == "quality" else [])
         found = [f"{key} differs" for key in keys if key not in self.allow and _differs(row, key)]
         normalised = self.reference is not None and row["case"] != self.reference.case
         if felt and not normalised:

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.analyse.compare import compare
 from bench.analyse.judge import Judged, judge
-from bench.analyse.kinds import better, kind
+from bench.analyse.kinds import better_of, kind
 from bench.analyse.rules import Rule, in_force
 from bench.record.comparison import Change, GateReport, Outcome, Verdict
 from bench.stats.fdr import adjusted
@@ -105,7 +105,7 @@ def hold(rule: Rule, change: Change | None) -> Judged:
         return _budget(rule, change)
     if rule.form == "points":
         return _points(rule, change)
-    return judge(change, rule.limit, better(rule.metric))
+    return judge(change, rule.limit, better_of(change))
 
 
 def _points(rule: Rule, change: Change) -> Judged:
@@ -113,7 +113,7 @@ def _points(rule: Rule, change: Change) -> Judged:
     if change.before is None or change.after is None or (change.ratio is None and change.absent):
         outcome: Outcome = "inconclusive" if change.refused else "missing"
         return Judged(outcome=outcome, reason=change.absent or "there is no figure")
-    sign = 1 if better(rule.metric) == "higher" else -1
+    sign = 1 if better_of(change) == "higher" else -1
     lost = sign * (change.before - change.after)
     slack = 1e-12
     outcome = "regressed" if lost > rule.limit + slack else "improved" if lost < -rule.limit - slack else "pass"
@@ -124,7 +124,7 @@ def _budget(rule: Rule, change: Change) -> Judged:
     """A bound for the candidate alone. What a machine felt is known as closely as its interval says."""
     if change.after is None:
         return Judged(outcome="missing", reason=change.absent or "the candidate has no such figure")
-    sign = 1 if better(rule.metric) == "lower" else -1
+    sign = 1 if rule.text.startswith("<=") else -1
     told = f"{change.after:.6g} {change.unit}"
     low, high = change.after_low, change.after_high
     if kind(rule.metric) != "felt":

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bench.errors import unknown
+from bench.quality import METRICS as TASK_METRICS
+from bench.record.comparison import Change
 from bench.record.metric import METRICS, Direction
 
 Kind = Literal["felt", "quality", "artifact"]
@@ -39,6 +41,16 @@ def kind(metric: str) -> Kind:
 def better(metric: str) -> Direction:
     """Which way is an improvement."""
     return METRICS[metric].better if metric in METRICS else "lower"
+
+
+def better_of(change: Change) -> Direction:
+    """Which way is an improvement for this change."""
+    return change.better or better(change.metric)
+
+
+def better_by(metric: str, judged_by: str | None) -> Direction | None:
+    """What a case's own task metric says of the figure that holds it; None of every other figure."""
+    return TASK_METRICS[judged_by].better if metric == "accuracy" and judged_by in TASK_METRICS else None
 
 
 def check_metrics(names: Iterable[str], where: str = "--metric") -> None:

@@ -113,7 +113,8 @@ def in_force(rules: Iterable[Rule], case: str) -> list[Rule]:
 
 def _in_unit(metric: str, found: re.Match[str], text: str, where: str) -> float:
     side = "<=" if better(metric) == "lower" else ">="
-    if found[1] != side:
+    # What "accuracy" holds may be an error.
+    if found[1] != side and metric != "accuracy":
         raise UserError(f"the better side of {metric} is {side}, not {found[1]}", where=where, remedy=f"write {side}")
     units = _UNITS[METRICS[metric].unit]
     if found[3] not in units:

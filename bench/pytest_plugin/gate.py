@@ -115,9 +115,10 @@ def _report(config: pytest.Config, shown: Sequence[Shown], rules: Sequence[Rule]
 
     by_name = {each.row.case.name: each for each in shown}
     first = shown[0].manifest
+    judged = {model.name: model.metric for each in shown for model in each.manifest.models}
 
     def snapshot(rows: list[Any]) -> Snapshot:
-        return from_rows("this session", first.created, first.environment, rows)
+        return from_rows("this session", first.created, first.environment, rows, judged_by=judged)
 
     before = baseline(config)
     here = pl.col("case").is_in(list(by_name))

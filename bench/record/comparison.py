@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.record.metric import Direction
+
 Outcome = Literal["pass", "regressed", "improved", "inconclusive", "missing"]
 Basis = Literal["exact", "intervals", "paired rounds", "none"]
 
@@ -18,11 +20,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     `before` and `after` are in `unit`; `after_low` and `after_high` bound the candidate's own figure. `ratio` is
     after / before, bounded by `low` and `high` at `confidence` where `basis` is "intervals" (those of the two
-    figures) or "paired rounds"; with "exact" the figures have no noise (an
-    artifact's size; the quality of two artifacts on the same evaluation data). `n` counts what the ratio rests on:
-    rounds, or the process invocations of the side that has fewer. `spread` is the standard error of log(ratio).
-    Where there is no ratio, `absent` says why: a figure that is missing, or rows that may not be compared
-    (`refused`). `labels` qualify the figure wherever it is shown ("normalised by ...", "allowed: kernel").
+    figures) or "paired rounds"; with "exact" the figures have no noise (an artifact's size; the quality of two
+    artifacts on the same evaluation data). `n` counts what the ratio rests on: rounds, or the process invocations of
+    the side that has fewer. `spread` is the standard error of log(ratio). Where there is no ratio, `absent` says why: a
+    figure that is missing, or rows that may not be compared (`refused`). `better` is set where the metric's own table
+    does not say which way is better for this case: an "accuracy" that is an error. `labels` qualify the figure
+    wherever it is shown ("normalised by ...", "allowed: kernel").
     """
 
     case: str
@@ -42,6 +45,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     absent: str | None = None
     refused: bool = False
     labels: tuple[str, ...] = ()
+    better: Direction | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 from bench.analyse.judge import FEWEST_PROCESSES
-from bench.analyse.kinds import better
+from bench.analyse.kinds import better_of
 from bench.record.comparison import Change, GateReport, Outcome, Verdict
 from bench.record.metric import METRICS
 from bench.report.table import ABSENT
@@ -93,7 +93,7 @@ def standing(change: Change) -> Standing:
     high = change.ratio if change.high is None else change.high
     # As for the gate: one process a side cannot tell how much one differs from the next.
     noisy = change.basis != "exact" and (change.low is None or _too_few(change))
-    way = better(change.metric)
+    way = better_of(change)
     if noisy or way == "neither" or low <= 1 <= high:
         return "unclear"
     return "better" if (low > 1) == (way == "higher") else "worse"

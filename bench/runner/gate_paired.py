@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bench.analyse.gate import gate_changes, hold
 from bench.analyse.judge import change_of_series
-from bench.analyse.kinds import kind
+from bench.analyse.kinds import better_by, kind
 from bench.analyse.rules import Rule, in_force
 from bench.record.comparison import Change, GateReport, Series, Verdict
 from bench.runner.ab import FIRST_LOOK, confidence_of, versions_of
@@ -94,7 +96,8 @@ def _quality(
         if one.value is None or two.value is None:
             changes.append(Change(case=case, metric=metric, unit=one.unit, absent=one.reason or two.reason))
         else:
-            changes.append(_change(case, metric, one.unit, one.value, two.value, two.n))
+            change = _change(case, metric, one.unit, one.value, two.value, two.n)
+            changes.append(msgspec.structs.replace(change, better=better_by(metric, sides[1].judged_by(case))))
     return changes
 
 

@@ -111,6 +111,11 @@ class ModelSide:
         bundle = self._jobs[case].bundle
         return None if bundle is None else bundle.data_sha256
 
+    def judged_by(self, case: str) -> str | None:
+        """The task metric that its accuracy holds."""
+        bundle = self._jobs[case].bundle
+        return None if bundle is None else bundle.model.metric
+
     def quality(self, case: str, folder: Path, on_progress: OnProgress) -> dict[str, Measurement]:
         """Task metric and parity from one more process, whose outputs go to `folder` for a while."""
         ready = self._jobs[case]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ CASE_SCHEMA: dict[str, Any] = {
     "reason": pl.String,
     "dataset": pl.String,
     "data": pl.String,
+    "judged_by": pl.String,
     "artifact": pl.String,
     "scope": pl.String,
     "invocations": pl.Int64,
     "schema": pl.Int64,
 }
 """A row a case: its name, status, the reason of a failure, evaluation data by name and by SHA-256 (None where none were
-used), SHA-256 of the artifact, timing scope."""
+used), the task metric that `accuracy` holds, SHA-256 of the artifact, timing scope."""
 
 FIGURE_SCHEMA: dict[str, Any] = {
     "case": pl.String,
@@ -116,6 +117,7 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
         raise UserError(
             f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
         ) from error
+    judged = {model.name: model.metric for model in manifest.models}
     figures = [
         table.select(pl.col("name").alias("case"), pl.lit(name).alias("metric"), pl.col(name).struct.unnest()).select(
             *FIGURE_SCHEMA
@@ -126,16 +128,25 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
         label=manifest.run_id,
         created=manifest.created,
         machine=fingerprint(manifest.environment),
-        cases=table.select(*_AS_CASES),
+        cases=table.select(
+            *_AS_CASES,
+            pl.col("model").replace_strict(judged, default=None, return_dtype=pl.String).alias("judged_by"),
+        ).select(*CASE_SCHEMA),
         figures=pl.concat([pl.DataFrame(schema=FIGURE_SCHEMA), *figures]),
         folder=folder,
     )
 
 
 def from_rows(
-    label: str, created: str, environment: Environment, rows: Sequence[Row], folder: Path | None = None
+    label: str,
+    created: str,
+    environment: Environment,
+    rows: Sequence[Row],
+    *,
+    judged_by: Mapping[str, str | None] | None = None,
+    folder: Path | None = None,
 ) -> Snapshot:
-    """The figures of rows that are at hand."""
+    """The figures of rows that are at hand. `judged_by` gives the task metric of each model."""
     cases = [
         {
             "case": row.case.name,
@@ -143,6 +154,7 @@ def from_rows(
             "reason": None if row.failure is None else row.failure.reason,
             "dataset": row.dataset,
             "data": row.facts.get("evaluation_data"),
+            "judged_by": (judged_by or {}).get(row.case.model),
             "artifact": None if row.artifact is None else row.artifact.sha256,
             "scope": row.facts.get("scope"),
             "invocations": row.invocations,
@@ -174,7 +186,7 @@ def empty(label: str) -> Snapshot:
     )
 
 
-_CASE_COLUMNS = ("name", "status", "dataset", "invocations", "schema", "artifact", "failure", "facts")
+_CASE_COLUMNS = ("name", "model", "status", "dataset", "invocations", "schema", "artifact", "failure", "facts")
 _AS_CASES = (
     pl.col("name").alias("case"),
     pl.col("status"),

@@ -80,6 +80,15 @@ def test_points_of_accuracy_are_counted_on_the_same_examples():
     assert _gate(run("a", 0.990), run("b", 0.996), "accuracy=-0.5pt").outcome == "improved"
 
 
+def test_an_accuracy_that_is_an_error_is_better_when_it_is_lower():
+    def run(label, error):
+        figures = {CASE: {"accuracy": {**figure(error, 0.01), "unit": "1"}}}
+        return snapshot(label, figures, cases={CASE: {"judged_by": "mae"}})
+
+    assert _gate(run("a", 0.50), run("b", 0.60), "accuracy=5%").outcome == "regressed"
+    assert _gate(run("a", 0.50), run("b", 0.40), "accuracy=-0.5pt").outcome == "improved"
+
+
 def test_a_budget_is_of_the_candidate_alone_and_its_interval_decides():
     def held(value, half, *words):
         return _gate(empty("none"), latency("b", value, half), *words).outcome
