@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import msgspec
 
 from bench.record.comparison import Change, Outcome, Series
 from bench.record.metric import Direction
-from bench.stats.estimate import TooFew
 from bench.stats.interval import over_invocations
+from bench.stats.location import kept, location
 from bench.stats.mde import minimal_detectable_effect, rounds_needed
-from bench.stats.ratio import log_ratios, ratio_of_medians
+from bench.stats.ratio import log_ratios
 
 FEWEST_PROCESSES = 3
 """Process invocations a side that an interval needs to know how much one differs from the next."""
 _ERROR = 0.05
+_FEWEST_ROUNDS = 2
 _POWER_Z = 1.959964 + 0.841621
 """Of a two-sided test at 5 % with a power of 80 %, for normal errors."""
 
@@ -31,31 +33,33 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def change_of_series(series: Series, confidence: float = 0.95) -> Change:
-    """The geometric mean over rounds of b / a with its interval (`bench.stats.ratio`)."""
+    """The middle over rounds of b / a: the trimmed mean of the logarithms (`bench.stats.location`), its interval."""
     change = Change(case=series.case, metric=series.metric, unit=series.unit, n=len(series.a))
     if not series.a or not series.b:
         return msgspec.structs.replace(change, absent="no round gave it on both sides")
     if min((*series.a, *series.b)) <= 0:
         return msgspec.structs.replace(change, absent="a value is not positive, so that there is no ratio")
-    middle = [math.exp(sum(map(math.log, side)) / len(side)) for side in (series.a, series.b)]
-    found = ratio_of_medians(list(series.a), list(series.b), confidence=confidence)
-    if isinstance(found, TooFew):
-        return msgspec.structs.replace(change, before=middle[0], after=middle[1], absent=found.reason)
+    before, after = (statistics.median(side) for side in (series.a, series.b))
+    logs = log_ratios(series.a, series.b)
+    if logs.size < _FEWEST_ROUNDS:
+        why = f"one round of {_FEWEST_ROUNDS} that an interval takes"
+        return msgspec.structs.replace(change, before=before, after=after, absent=why)
+    found = location(logs)
+    half = found.half_width(confidence)
     bounds = over_invocations(series.b, confidence=confidence)
-    spread = float(log_ratios(list(series.a), list(series.b)).std(ddof=1)) / math.sqrt(found.n)
     return msgspec.structs.replace(
         change,
-        before=middle[0],
-        after=middle[1],
+        before=before,
+        after=after,
         after_low=None if bounds is None else bounds[0],
         after_high=None if bounds is None else bounds[1],
-        ratio=found.value,
-        low=found.low,
-        high=found.high,
-        confidence=found.confidence,
+        ratio=math.exp(found.middle),
+        low=math.exp(found.middle - half),
+        high=math.exp(found.middle + half),
+        confidence=confidence,
         basis="paired rounds",
-        n=found.n,
-        spread=spread,
+        n=logs.size,
+        spread=found.error,
     )
 
 
@@ -139,7 +143,8 @@ def _detectable(change: Change) -> float:
     """The smallest change that evidence of this spread shows with a power of 80 %."""
     assert change.spread is not None
     if change.basis == "paired rounds":
-        return minimal_detectable_effect(change.n, change.spread * math.sqrt(change.n))
+        rounds = kept(change.n)
+        return minimal_detectable_effect(rounds, change.spread * math.sqrt(rounds))
     return math.expm1(_POWER_Z * change.spread)
 
 
@@ -155,7 +160,7 @@ def _p_value(beyond: float, change: Change) -> float:
     from scipy.stats import norm, t
 
     z = beyond / change.spread
-    alone = float(t.sf(z, change.n - 1)) if change.basis == "paired rounds" else float(norm.sf(z))
+    alone = float(t.sf(z, kept(change.n) - 1)) if change.basis == "paired rounds" else float(norm.sf(z))
     return min(1.0, alone * max(1.0, _ERROR / (1 - change.confidence)))
 
 
@@ -165,7 +170,8 @@ def _needed(change: Change, allowed: float) -> str:
         return "allow more than 0 %: no evidence shows that nothing changed at all"
     if change.basis == "paired rounds":
         try:
-            rounds = rounds_needed(allowed, change.spread * math.sqrt(change.n))
+            rounds = rounds_needed(allowed, change.spread * math.sqrt(kept(change.n)))
+            rounds = math.ceil(rounds * change.n / kept(change.n))
         except ValueError as error:
             return str(error)
         return f"{rounds} rounds would show a change by {allowed:.1%}"

@@ -32,11 +32,16 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact | Unavailable], bool], out
     A zip where `out` ends in `.zip`, else a folder.
 
     Raises:
-        UserError: nothing is chosen, or `out` is taken by something that is not a bundle.
+        UserError: nothing is chosen or could be made, or `out` is taken by something that is not a bundle.
     """
     bundle = read_index(bundle_dir)
     artifacts = tuple(artifact for artifact in bundle.artifacts if chosen(artifact))
     unavailable = tuple(missed for missed in bundle.unavailable if chosen(missed))
+    if not artifacts and unavailable:
+        reasons = "; ".join(f"{missed.format} {missed.variant}: {missed.reason}" for missed in unavailable)
+        raise UserError(
+            f"nothing could be made ({reasons})", where=bundle.model.source, remedy="choose other variants as well"
+        )
     if not artifacts:
         raise unknown(
             "variant", "(none chosen)", {f"{a.format} {a.variant}" for a in bundle.artifacts}, where=str(bundle_dir)
@@ -46,21 +51,38 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact | Unavailable], bool], out
     files = {name: file_sha256(_inside(bundle_dir, name)) for name in names}
     kept = msgspec.structs.replace(bundle, artifacts=artifacts, unavailable=unavailable, files=files)
     index = codec.json_bytes(kept)
+    check_place(out)
     if out.suffix.lower() == ".zip":
-        if out.is_dir():
-            raise UserError("there is a folder of that name", where=str(out), remedy="choose another name")
         with whole(out) as temporary:
             _zip(temporary, bundle_dir, names, index)
         return out
-    if out.exists() and not (out / BUNDLE_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            "that place is taken by something that is not a bundle", where=str(out), remedy="choose a new folder"
-        )
     for name in names:
         with whole(out / name) as temporary:
             shutil.copyfile(bundle_dir / name, temporary)
     write_whole(out / BUNDLE_FILE, index)
     return out
+
+
+def check_place(out: Path) -> None:
+    """Raise `UserError` where `save` would write over something that is not a bundle."""
+    if out.suffix.lower() == ".zip":
+        if out.is_dir():
+            raise UserError("there is a folder of that name", where=str(out), remedy="choose another name")
+        taken = out.exists() and not _holds_index(out)
+    else:
+        taken = out.exists() and not (out / BUNDLE_FILE).is_file() and (not out.is_dir() or any(out.iterdir()))
+    if taken:
+        raise UserError(
+            "that place is taken by something that is not a bundle", where=str(out), remedy="choose a new name"
+        )
+
+
+def _holds_index(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as zipped:
+            return BUNDLE_FILE in zipped.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
 
 
 def _zip(to: Path, folder: Path, names: Iterable[str], index: bytes) -> None:

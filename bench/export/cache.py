@@ -34,8 +34,21 @@ _TOOLS = (
     "torch",
     "onnxscript",
     "flatbuffers",
+    "onnx-ir",
+    "ml_dtypes",
+    "scipy",
 )
-_LIGHT = {"onnx", "onnxruntime", "onnxruntime-gpu", "onnxslim", "onnxconverter-common", "numpy"}
+_LIGHT = {
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxslim",
+    "onnxconverter-common",
+    "onnx-ir",
+    "ml_dtypes",
+    "numpy",
+    "scipy",
+}
 _BY_KIND = {
     "onnx": _LIGHT,
     "torch": _LIGHT | {"torch", "onnxscript"},
@@ -51,6 +64,7 @@ CODE = (
     "record/case.py",
     "record/codec.py",
     "record/measurement.py",
+    "stats/proportion.py",
 )
 NOT_DECIDING = {
     "export/bundle.py",

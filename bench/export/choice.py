@@ -29,7 +29,7 @@ def choose(
     """The layers that `exclude` leaves float (names, or "auto"), and notes. `also` gives further names of layers.
 
     Raises:
-        CannotMake: there is no calibration data, a name fits no layer, or nothing keeps to `max_loss`.
+        CannotMake: there is too little calibration data, a name fits no layer, or nothing keeps to `max_loss`.
     """
     examples = len(shop.calibration())
     columns = shop.material.calibration or ()
@@ -37,19 +37,26 @@ def choose(
     task = shop.card.task if shop.card is not None else None
     decisions = exclusion.decides(reference, task=task, labels=shop.material.labels)
 
+    def measured(left_float: Sequence[str], given: Sequence[Array]) -> list[Array]:
+        # A word for each, as a search may take longer than an export may be silent.
+        shop.report(f"measuring int8 with {len(left_float)} of {len(layers)} layers left float", passing=True)
+        return outputs(left_float, given)
+
     def loss_of(left_float: Sequence[str]) -> float:
-        return exclusion.loss(reference, outputs(left_float, columns), decisions=decisions)
+        return exclusion.loss(reference, measured(left_float, columns), decisions=decisions)
 
     def at_most(loss: float) -> float:
         return exclusion.shown(loss, examples) if decisions else loss
 
     if exclude == exclusion.AUTO:
+        if decisions:
+            exclusion.check_examples(examples, max_loss)
         step = max(1, examples // _NOISE_EXAMPLES)
         few = [column[::step] for column in columns]
         expected = [output[::step] for output in reference]
 
         def noise_of(left_float: Sequence[str]) -> float:
-            return exclusion.noise(expected, outputs(left_float, few))
+            return exclusion.noise(expected, measured(left_float, few))
 
         shop.report(f"measuring how much each of {len(layers)} layers loses in int8")
         found = exclusion.smallest_exclusion(layers, noise_of, loss_of, max_loss, at_most)
@@ -57,4 +64,7 @@ def choose(
         names = exclusion.named(exclude, layers, also)
         losses = {count: loss_of(names[:count]) for count in (0, len(names))}
         found = exclusion.Exclusion(tuple(names), losses, at_most(losses[len(names)]))
-    return found.layers, exclusion.about(found, len(layers), examples, decisions=decisions)
+    notes = exclusion.about(found, len(layers), examples, decisions=decisions)
+    if exclude == exclusion.AUTO and decisions and found.layers:
+        notes.append("the layers were chosen on these examples: on others the loss can be over that bound")
+    return found.layers, notes

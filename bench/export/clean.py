@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import UserError, unknown
 from bench.export.contents import BUNDLES, DATA, WEIGHTS, Entry, entries, log_of
-from bench.export.uses import used_by_others
+from bench.export.uses import lock_of, used_by_others
 
 _SHORTEST_PREFIX = 4
 
@@ -48,6 +48,8 @@ def remove(cache: Path, names: Sequence[str], *, everything: bool = False) -> Cl
         raise UserError(
             "name keys or models, or give --all", where="bench cache rm", remedy="`bench cache ls` shows what there is"
         )
+    if not all(name.strip() for name in names):
+        raise UserError("a name is blank", where="bench cache rm", remedy="`bench cache ls` shows what there is")
     cache = cache.expanduser().resolve()
     there = entries(cache)
     chosen = there if everything else list(dict.fromkeys(entry for name in names for entry in _named(name, there)))
@@ -70,7 +72,8 @@ def collect(
     rest = [entry for entry in reversed(there) if not _useless(entry)]
     if older_than_s is not None:
         chosen += [entry for entry in rest if now - entry.used > older_than_s]
-    excess = sum(entry.bytes for entry in there) - sum(entry.bytes for entry in chosen) - (max_bytes or 0)
+    going = sum(entry.bytes for entry in chosen if not entry.in_use)
+    excess = sum(entry.bytes for entry in there) - going - (max_bytes or 0)
     for entry in rest if max_bytes is not None else ():
         # One that is in use frees nothing, and the next one goes in its place.
         if excess > 0 and entry not in chosen and not entry.in_use:
@@ -84,7 +87,7 @@ def _useless(entry: Entry) -> bool:
 
 
 def _named(name: str, there: Sequence[Entry]) -> list[Entry]:
-    exact = [entry for entry in there if name in (entry.key, entry.model, entry.model.partition("@")[0])]
+    exact = [e for e in there if name == e.key or (e.model and name in (e.model, e.model.partition("@")[0]))]
     if exact:
         return exact
     begun = [entry for entry in there if len(name) >= _SHORTEST_PREFIX and entry.key.startswith(name)]
@@ -156,9 +159,9 @@ def _locks(path: Path, entry: Entry) -> list[Path]:
     """The lock files of whoever writes the entry."""
     match entry.kind:
         case "bundle":
-            return [path.with_suffix(".lock")]
+            return [lock_of(path)]
         case "weights":
-            return [path.with_suffix(".lock"), *path.glob(".training.lock")]
+            return [lock_of(path), *path.glob(".training.lock")]
         case "data":
             return sorted(path.rglob("*.lock"))
         case "log":

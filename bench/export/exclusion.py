@@ -7,6 +7,7 @@ choice never sees evaluation data.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Exclusion:
     layers: tuple[str, ...]
     losses: dict[int, float]
     at_most: float
-    """What the last of them is shown to stay within: a bound of its confidence interval where it is a share."""
+    """A bound of the last of them, as `shown` gives it where it is a share; on the examples that chose the layers."""
 
     @property
     def before(self) -> float:
@@ -88,8 +89,25 @@ def loss(reference: Sequence[Array], outputs: Sequence[Array], *, decisions: boo
 
 
 def shown(share: float, examples: int) -> float:
-    """What a share of differing decisions, seen on so many examples, stays within: Wilson's one-sided 95 % bound."""
+    """Wilson's one-sided 95 % bound of a share of differing decisions, seen on so many examples.
+
+    Of a choice that was made on the same examples, and looked at after every step, it promises less than 95 %.
+    """
     return wilson(round(share * examples), examples, 0.9).high
+
+
+def check_examples(examples: int, max_loss: float) -> None:
+    """Raise `CannotMake` where not even a loss of 0 on so many examples could be `shown` to keep to `max_loss`."""
+    floor = shown(0, examples)
+    if floor <= max_loss:
+        return
+    # Without a difference the bound is z² / (n + z²).
+    square = shown(0, 1) / (1 - shown(0, 1))
+    needed = f"it takes {math.ceil(square / max_loss - square):,}" if max_loss else "no number of them shows 0"
+    raise CannotMake(
+        f"{examples} calibration examples show a loss of no less than {floor:.4g}, whatever stays float: over "
+        f"max_loss = {max_loss:g} ({needed})"
+    )
 
 
 def noise(reference: Sequence[Array], outputs: Sequence[Array]) -> float:
@@ -175,7 +193,7 @@ def about(found: Exclusion, total: int, examples: int, *, decisions: bool) -> li
     """Notes: what stays float, the losses before and after, and how many of `total` layers remain int8."""
     what = "decisions that differ from the float model's" if decisions else "1 - cosine with the float model's outputs"
     where = f"on {examples} calibration examples ({what})"
-    bound = f" (at most {found.at_most:.4g} with 95 % confidence)" if decisions else ""
+    bound = f" (95 % bound {found.at_most:.4g})" if decisions else ""
     if not found.layers:
         return [f"all {total} layers are int8: loss {found.before:.4g}{bound} {where}"]
     return [

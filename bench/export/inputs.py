@@ -303,12 +303,18 @@ def _check_number(spec: TensorSpec, number: float, where: str, *, whole: bool) -
     dtype = np.dtype(spec.dtype)
     if not np.isfinite(number):
         raise UserError(f"{number} is not finite", where=where, remedy="give a finite number")
+    drawn = np.dtype(np.float32) if _is_real(spec) and dtype.kind != "f" else dtype
+    with np.errstate(over="ignore"):
+        if _is_real(spec) and not np.isfinite(drawn.type(number)):
+            raise UserError(f"{number:g} does not fit {drawn}", where=where, remedy="give a smaller number")
     if (whole or not _is_real(spec)) and number != int(number):
         raise UserError(f"{number:g} is not a whole number", where=where, remedy="give whole numbers")
-    if not _is_real(spec):
-        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if whole or not _is_real(spec):
+        # Whole numbers for an input that takes real ones are drawn as int64.
+        kind = np.dtype(np.int64) if _is_real(spec) else dtype
+        low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
         if not low <= number <= high:
-            raise UserError(f"{number:g} does not fit {dtype}", where=where, remedy=f"stay within {low}..{high}")
+            raise UserError(f"{number:g} does not fit {kind}", where=where, remedy=f"stay within {low}..{high}")
 
 
 def _check_state(spec: TensorSpec, output: str, outputs: Sequence[TensorSpec], where: str) -> None:

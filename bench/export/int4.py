@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from bench.export.errors import CannotMake
+from bench.export.onnx_channels import used_beside_nodes
 
 if TYPE_CHECKING:
     from bench.export.variants import Options
@@ -73,6 +74,6 @@ def _gemm_as_matmul(graph: onnx.GraphProto) -> None:
             nodes.append(helper.make_node("Add", [product, node.input[2]], [node.output[0]]))
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in graph.node for name in node.input}
+    used = {name for node in graph.node for name in node.input} | used_beside_nodes(graph)
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.export.layers import INPUT, Step
 from bench.export.origin import Array, Feed
+from bench.export.tflite_facts import operator_name
 from bench.export.tflite_model import TfliteModel
 from bench.record.artifact import Artifact
 
@@ -30,9 +31,7 @@ class TfliteRecorder(TfliteModel):
             experimental_preserve_all_tensors=True,
         )
         self._interpreter.allocate_tensors()
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        operators = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-        self._made, self.steps = _steps(model, operators)
+        self._made, self.steps = _steps(schema.ModelT.InitFromPackedBuf(content, 0))
 
     def record(self, feed: Feed) -> Mapping[str, Array]:
         """See `Recorder.record`."""
@@ -46,7 +45,7 @@ class TfliteRecorder(TfliteModel):
         return kept
 
 
-def _steps(model: Any, operators: dict[int, str]) -> tuple[set[int], Sequence[Step]]:
+def _steps(model: Any) -> tuple[set[int], Sequence[Step]]:
     """The tensors that change, by index, and the operators of the main graph in the file's order."""
     graph = model.subgraphs[0]
     names = [tensor.name.decode() for tensor in graph.tensors]
@@ -56,9 +55,7 @@ def _steps(model: Any, operators: dict[int, str]) -> tuple[set[int], Sequence[St
         inputs = [int(index) for index in (op.inputs if op.inputs is not None else ()) if int(index) in made]
         outputs = [int(index) for index in (op.outputs if op.outputs is not None else ()) if index >= 0]
         if inputs:
-            code = model.operatorCodes[op.opcodeIndex]
-            # Old files keep the operator in one byte, newer ones in four.
-            operator = operators.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
+            operator = operator_name(model, op)
             steps += [Step(names[index], operator, tuple(names[at] for at in inputs)) for index in outputs]
             made.update(outputs)
     return made, steps

@@ -363,7 +363,7 @@ def _one_use_each(graph: onnx.GraphProto) -> dict[str, str]:
     graph.node.extend(kept)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     originals = {name: name for name in tensors}
-    used = {value.name for value in graph.output} | {name for node in graph.node for name in _names_inside(node)}
+    used = used_beside_nodes(graph)
     for node in graph.node:
         for place, name in enumerate(node.input):
             if name not in tensors:
@@ -405,7 +405,7 @@ def _merge_equal(graph: onnx.GraphProto) -> None:
         for place, name in enumerate(node.input):
             if name in to:
                 node.input[place] = to[name]
-    held = {value.name for value in graph.output} | {name for node in graph.node for name in _names_inside(node)}
+    held = used_beside_nodes(graph)
     kept += [tensor for tensor in graph.initializer if tensor.name in held and to[tensor.name] != tensor.name]
     del graph.initializer[:]
     graph.initializer.extend(kept)
@@ -425,6 +425,11 @@ def _shapes(model: onnx.ModelProto) -> dict[str, Shape]:
 def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     found = next((each for each in node.attribute if each.name == name), None)
     return default if found is None else onnx.helper.get_attribute_value(found)
+
+
+def used_beside_nodes(graph: onnx.GraphProto) -> set[str]:
+    """The names that the graph gives as outputs or that subgraphs of its nodes use."""
+    return {value.name for value in graph.output} | {name for node in graph.node for name in _names_inside(node)}
 
 
 def _names_inside(node: onnx.NodeProto) -> set[str]:

@@ -28,7 +28,27 @@ _PRODUCTS = {
 """Operators whose weights are counted, and which input they are."""
 
 _INTEGER = {"ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "MatMulNBits"}
-_UNCOUNTED = {"LSTM", "GRU", "RNN", "Einsum", "If", "Loop", "Scan", "Attention", "MultiHeadAttention", "DeformConv"}
+_CONTROL = {"If", "Loop", "Scan"}
+_MULTIPLY = ("Conv", "MatMul", "Gemm", "Einsum", "LSTM", "GRU", "RNN", "Attention", "MoE")
+"""Operators that multiply, in whatever domain, have one of these in their names."""
+_STORED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "QuantizeLinear": ((), (1, 2)),
+    "DequantizeLinear": ((0,), (1, 2)),
+    "ConvInteger": ((1,), ()),
+    "MatMulInteger": ((1,), ()),
+    "QLinearConv": ((3, 8), (1, 4, 6)),
+    "QLinearMatMul": ((3,), (1, 4, 6)),
+    "MatMulNBits": ((1,), (2, 3)),
+    "QGemm": ((3, 6), (1, 4, 7)),
+    "QAttention": ((1,), (3, 4)),
+    "MatMulIntegerToFloat": ((1,), (2, 3)),
+    "DynamicQuantizeMatMul": ((1,), (2,)),
+    "DynamicQuantizeLSTM": ((1, 2), (8, 10)),
+}
+"""Which inputs of an operator hold parameters as integers, and which their scales (or zero points as real numbers).
+
+After https://onnx.ai/onnx/operators/ and https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md.
+"""
 _DOMAINS = {"", "ai.onnx"}
 _PASSED = {"DequantizeLinear", "Cast", "Transpose", "Identity", "Reshape"}
 
@@ -143,7 +163,7 @@ class _Constants:
                 point = self.array(node.input[2])
                 stored = self.array(node.input[0])
                 if point is not None and stored is not None:
-                    zero = _along(point, stored.ndim, _axis(node))
+                    zero = _along(point, stored.shape, _number(node, "axis", 1), _number(node, "block_size", 0))
             name = node.input[0]
         return None
 
@@ -152,16 +172,41 @@ def _real_zero(values: np.ndarray[Any, Any], zero: np.ndarray[Any, Any] | int) -
     return values.astype(np.float64) == zero if values.dtype.kind not in "iuf" else values == zero
 
 
-def _axis(node: onnx.NodeProto) -> int:
-    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "axis"), 1)
+def _number(node: onnx.NodeProto, name: str, default: int) -> int:
+    return next((int(attribute.i) for attribute in node.attribute if attribute.name == name), default)
 
 
-def _along(point: np.ndarray[Any, Any], rank: int, axis: int) -> np.ndarray[Any, Any] | int:
+def _along(
+    point: np.ndarray[Any, Any], shape: tuple[int, ...], axis: int, block: int = 0
+) -> np.ndarray[Any, Any] | int:
+    """Zero points so that they stand against stored values of `shape`: one, one a channel or one a block."""
+    point = point.astype(np.int64)
     if point.size == 1:
         return int(point.reshape(-1)[0])
-    shape = [1] * rank
-    shape[axis] = -1
-    return point.reshape(shape)
+    if block:
+        return point.repeat(block, axis).take(range(shape[axis]), axis)
+    against = [1] * len(shape)
+    against[axis] = -1
+    return point.reshape(against)
+
+
+def _four_bits(node: onnx.NodeProto, constants: _Constants) -> tuple[int, int] | None:
+    """Count and zeros of the packed weights of a MatMulNBits; None where they are not of four bits."""
+    packed = constants.array(node.input[1])
+    points = constants.array(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+    if packed is None or _number(node, "bits", 4) != 4 or (points is not None and points.dtype != np.uint8):
+        return None
+    rows, columns = _number(node, "N", 0), _number(node, "K", 0)
+    values = _nibbles(packed, rows)[:, :columns]
+    zero: np.ndarray[Any, Any] | int = 8
+    if points is not None:
+        zero = _nibbles(points, rows).repeat(_number(node, "block_size", 0), axis=1)[:, :columns]
+    return values.size, int(np.count_nonzero(values == zero))
+
+
+def _nibbles(packed: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
+    """Two values from each byte, the lower half first: [rows, values of a row and what fills it up]."""
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(rows, -1)
 
 
 def _sparsity(model: onnx.ModelProto) -> float | None:
@@ -170,6 +215,12 @@ def _sparsity(model: onnx.ModelProto) -> float | None:
     for node in model.graph.node:
         place = _PRODUCTS.get(node.op_type)
         if place is None or place >= len(node.input):
+            continue
+        if node.op_type == "MatMulNBits":
+            counts = _four_bits(node, constants)
+            if counts is None:
+                return None
+            seen[node.input[1]] = counts
             continue
         found = constants.weights(node.input[place])
         if found is None and node.op_type in ("MatMul", "Gemm"):
@@ -196,7 +247,7 @@ def _integer_zero_point(node: onnx.NodeProto, constants: _Constants) -> np.ndarr
     weights = constants.array(node.input[_PRODUCTS[node.op_type]])
     if point is None or weights is None:
         return None
-    return _along(point, weights.ndim, 0 if "Conv" in node.op_type else weights.ndim - 1)
+    return _along(point, weights.shape, 0 if "Conv" in node.op_type else weights.ndim - 1)
 
 
 def _parameters(model: onnx.ModelProto) -> int | None:
@@ -206,18 +257,25 @@ def _parameters(model: onnx.ModelProto) -> int | None:
         return None
     helpers: set[str] = set()
     weights: set[str] = set()
+    sizes: dict[str, int] = {}
+    # Scales that a product in integers leaves to a multiplication of their own.
+    dynamic = {node.output[1] for node in graph.node if node.op_type == "DynamicQuantizeLinear"}
     for node in graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            helpers.update(node.input[1:])
-            if node.op_type == "DequantizeLinear":
-                weights.add(node.input[0])
+        if node.op_type in _STORED:
+            stored, scales = _STORED[node.op_type]
+            weights.update(name for place, name in enumerate(node.input) if place in stored)
+            helpers.update(name for place, name in enumerate(node.input) if place in scales)
         elif node.op_type in ("Resize", "Clip", "Pad", "Upsample"):
             helpers.update(node.input[1:])
+        elif node.op_type == "Mul" and dynamic & set(node.input):
+            helpers.update(node.input)
+        if node.op_type == "MatMulNBits":
+            sizes[node.input[1]] = _number(node, "K", 0) * _number(node, "N", 0)
     total = 0
     for tensor in graph.initializer:
         is_real = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).kind == "f"
         if tensor.name not in helpers and (is_real or tensor.name in weights):
-            total += math.prod(tensor.dims)
+            total += sizes.get(tensor.name, math.prod(tensor.dims))
     return total
 
 
@@ -234,8 +292,11 @@ def _quantised(model: onnx.ModelProto, macs: dict[str, int] | None) -> tuple[flo
 
 
 def _macs(model: onnx.ModelProto) -> dict[str, int] | None:
-    """Multiply-accumulates for one example by a product's output; None where one is not understood."""
-    if _UNCOUNTED & set(_count(model.graph)) or model.functions:
+    """Multiply-accumulates for one example by a product's output; None where one is not understood.
+
+    An example is what it is elsewhere (`one_row_an_example`): with a fixed batch axis, a whole feed.
+    """
+    if model.functions or any(_uncounted(name.rpartition(".")[2]) for name in _count(model.graph)):
         return None
     one = onnx.ModelProto()
     one.CopyFrom(model)
@@ -273,6 +334,10 @@ def _macs(model: onnx.ModelProto) -> dict[str, int] | None:
                 return None
             found[node.output[0]] = count
     return found
+
+
+def _uncounted(operator: str) -> bool:
+    return operator in _CONTROL or (operator not in _PRODUCTS and any(word in operator for word in _MULTIPLY))
 
 
 def _as_standard(graph: onnx.GraphProto) -> None:

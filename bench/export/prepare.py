@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from bench.export.errors import PASSING, ExportError
 from bench.export.inputs import Descriptions
 from bench.export.recipes import Definition, Wanted, key_of, wanted
 from bench.export.training_log import Meter, TrainingLog
-from bench.export.uses import mark_used
+from bench.export.uses import lock_of, mark_used
 from bench.export.variants import SOURCE
 from bench.files import write_whole
 from bench.process import ChildProcess
@@ -83,26 +84,27 @@ def prepare(
     ingredients, trained = _zoo(source, cache, seed, progress)
     log = TrainingLog(trained, meter, tensorboard)
     folder = cache.expanduser().resolve() / "bundles" / bundle_key(source, data, seed, inputs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_suffix(".lock"))
+    lock = FileLock(lock_of(folder))
+    with contextlib.ExitStack() as after:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(f"waiting for another process that exports {source.name}")
-            lock.acquire(timeout=timeout_s)
-        mark_used(cache, folder, trained, *ingredients.values())
-    except Timeout as error:
-        raise ExportError(
-            f"another process has been exporting {source.name} for over {timeout_s:g} s ({lock.lock_file})"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"the cache cannot be written: {error.strerror}",
-            where=str(cache),
-            remedy="set BENCH_CACHE_DIR to a folder of yours",
-        ) from error
-    try:
+            folder.mkdir(parents=True, exist_ok=True)
+            after.callback(lock.release)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                progress(f"waiting for another process that exports {source.name}")
+                lock.acquire(timeout=timeout_s)
+            mark_used(cache, folder, trained, *ingredients.values())
+        except Timeout as error:
+            raise ExportError(
+                f"another process has been exporting {source.name} for over {timeout_s:g} s ({lock.lock_file})"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"the cache cannot be written: {error.strerror}",
+                where=str(cache),
+                remedy="set BENCH_CACHE_DIR to a folder of yours",
+            ) from error
         with log.held(timeout_s):
             _Desk(
                 source,
@@ -115,8 +117,6 @@ def prepare(
                 progress=progress,
                 timeout_s=timeout_s,
             ).fill(chosen)
-    finally:
-        lock.release()
     return folder
 
 

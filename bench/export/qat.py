@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from bench.export.variants import Options
     from bench.export.workshop import Workshop
 
-EPOCHS = 3
-LEARNING_RATE = 1e-4
-"""A tenth of what trains a model: the weights are to move by rounding steps, not to another minimum."""
-
 
 def onnx(shop: Workshop, to: Path, options: Options) -> list[str]:
     """Static QDQ int8 of the tuned weights."""
@@ -38,8 +34,6 @@ def _tuned(shop: Workshop, options: Options) -> tuple[Workshop, list[str]]:
 
     assert isinstance(shop.origin, KerasOrigin)  # both kinds are
     origin, notes = shop.origin.quantisation_aware(
-        int(options.get("epochs", EPOCHS)),
-        float(options.get("learning_rate", LEARNING_RATE)),
-        per_channel=bool(options.get("per_channel", True)),
+        int(options["epochs"]), float(options["learning_rate"]), per_channel=bool(options["per_channel"])
     )
     return replace(shop, origin=origin, _float={}), notes

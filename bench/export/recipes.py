@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -89,10 +89,29 @@ def is_builtin(variant: str, recipe: Recipe) -> bool:
     return recipe == AS_GIVEN or (variant in VARIANTS and recipe == Recipe(variant, _defaults(variant)))
 
 
+def parse_definitions(texts: Iterable[str]) -> dict[str, Definition]:
+    """All that a command line defines. Raises `UserError`, also for a name that is given twice."""
+    found: dict[str, Definition] = {}
+    for name, definition in map(parse_definition, texts):
+        if name in found:
+            raise UserError(f"{name!r} is defined twice", where="--define", remedy="choose another name for one")
+        found[name] = definition
+    return found
+
+
 def parse_definition(text: str) -> tuple[str, Definition]:
-    """`NAME=BASE,option=value,…` as given on a command line. Raises `UserError`."""
+    """`NAME=BASE,option=value,…` as given on a command line. Raises `UserError`.
+
+    A value may be a list with commas: a part without `=` goes on with the value before it.
+    """
     name, equals, rest = text.partition("=")
-    base, *settings = [part.strip() for part in rest.split(",")]
+    base, *parts = [part.strip() for part in rest.split(",")]
+    settings: list[str] = []
+    for part in parts:
+        if settings and part and "=" not in part:
+            settings[-1] += f",{part}"
+        else:
+            settings.append(part)
     pairs = [setting.partition("=") for setting in settings]
     if not (name.strip() and equals and base) or any(not sign or not key.strip() for key, sign, _ in pairs):
         raise UserError(

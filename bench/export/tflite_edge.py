@@ -11,6 +11,7 @@ from typing import Any
 from bench.export.errors import CannotMake
 from bench.export.origin import Feed
 from bench.export.tflite import packed
+from bench.export.tflite_facts import operator_name
 
 _SIGNATURE = "serving_default"
 _HALF = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "EMBEDDING_LOOKUP")
@@ -99,12 +100,14 @@ class FloatTflite:
         }
 
     @cached_property
-    def _graph(self) -> Any:
+    def _model(self) -> Any:
         from ai_edge_litert import schema_py_generated as schema
 
-        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
-        self._codes = model.operatorCodes
-        return model.subgraphs[0]
+        return schema.ModelT.InitFromPackedBuf(self._content, 0)
+
+    @property
+    def _graph(self) -> Any:
+        return self._model.subgraphs[0]
 
     @property
     def _tensors(self) -> Any:
@@ -112,17 +115,8 @@ class FloatTflite:
 
     @cached_property
     def _operators(self) -> dict[str, Any]:
-        from ai_edge_litert import schema_py_generated as schema
-
-        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-        found = {}
-        for place, op in enumerate(self._graph.operators):
-            code = self._codes[op.opcodeIndex]
-            # Old files keep the operator in one byte, newer ones in four.
-            number = max(code.builtinCode, code.deprecatedBuiltinCode)
-            if len(op.outputs):
-                found[f"{names.get(number, 'UNKNOWN')}:{place}"] = op
-        return found
+        operators = enumerate(self._graph.operators)
+        return {f"{operator_name(self._model, op)}:{place}": op for place, op in operators if len(op.outputs)}
 
     def _float_scopes(self, layers: Sequence[str]) -> list[str]:
         """What the quantiser calls these layers, and inputs and outputs that only they touch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,20 @@ def _shapes_of_one(content: bytes) -> dict[int, list[int]]:
     return {int(d["index"]): [int(axis) for axis in d["shape"]] for d in interpreter.get_tensor_details()}
 
 
+def operator_name(model: Any, op: Any) -> str:
+    """What the schema calls an operator of `model` (a `ModelT`), such as CONV_2D; UNKNOWN where it does not."""
+    code = model.operatorCodes[op.opcodeIndex]
+    # Old files keep the operator in one byte, newer ones in four.
+    return _builtin_names().get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
+
+
+@cache
+def _builtin_names() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+
+
 class _Graph:
     """The main subgraph of a flatbuffer. `shapes` are those of its tensors for one example, by index."""
 
@@ -146,7 +161,6 @@ class _Graph:
         self._model = model
         self._shapes = shapes
         self._main = model.subgraphs[0]
-        self._names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
         types = {
             "FLOAT32": np.float32,
             "FLOAT16": np.float16,
@@ -254,10 +268,7 @@ class _Graph:
         return self._shapes.get(index, _shape(self._main.tensors[index]))
 
     def _name(self, op: Any) -> str:
-        code = self._model.operatorCodes[op.opcodeIndex]
-        # Old files keep the operator in one byte, newer ones in four.
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        return str(self._names.get(number, "UNKNOWN"))
+        return operator_name(self._model, op)
 
     def _behind(self, index: int) -> tuple[Any, int]:
         op = self._made_by.get(index)

@@ -30,8 +30,8 @@ def static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None 
     (names, or "auto": as few as it takes for a loss of at most `max_loss` on the calibration data).
     """
     _refuse_others(options)
-    per_channel = bool(options.get("per_channel", True))
-    exclude = str(options.get("exclude", exclusion.NONE))
+    per_channel = bool(options["per_channel"])
+    exclude = str(options["exclude"])
     if exclude == exclusion.NONE:
         mode: TfliteMode = "int8" if per_channel else "int8-per-tensor"
         return shop.origin.tflite(to, mode, pruned=pruned, calibration=shop.calibration())
@@ -39,7 +39,7 @@ def static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None 
         path = Path(folder) / "float.tflite"
         notes = shop.origin.tflite(path, "fp32", pruned=pruned)
         choice = _Choice(shop, path.read_bytes(), per_channel)
-    content, chosen = choice.make(exclude, float(options.get("max_loss", 0.0)))
+    content, chosen = choice.make(exclude, float(options["max_loss"]))
     to.write_bytes(content)
     kind = "channel" if per_channel else "tensor"
     return [
@@ -53,7 +53,7 @@ def static(shop: Workshop, to: Path, options: Options, *, pruned: Pruned | None 
 def dynamic(shop: Workshop, to: Path, options: Options) -> list[str]:
     """int8 weights; activations quantised at run time. Raises `CannotMake` for an option that only ONNX has."""
     for name, spec in VARIANTS["int8-dynamic"].options.items():
-        if name != "max_loss" and options.get(name, spec.default) != spec.default:
+        if name != "max_loss" and options[name] != spec.default:
             raise CannotMake(f"TFLite's dynamic quantiser has no option {name}: leave it at {spec.default!r}")
     return shop.origin.tflite(to, "int8-dynamic")
 
@@ -99,5 +99,5 @@ class _Choice:
 def _refuse_others(options: Options) -> None:
     """Raise `CannotMake` for an option of int8 that only ONNX has, where it was asked for."""
     for name, spec in VARIANTS["int8"].options.items():
-        if name not in _HONOURED and options.get(name, spec.default) != spec.default:
+        if name not in _HONOURED and options[name] != spec.default:
             raise CannotMake(f"TFLite's quantisers have no option {name}: leave it at {spec.default!r}")

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.export import messages as msg
 from bench.export.errors import ExportError
+from bench.export.uses import lock_of
 from bench.files import write_whole
 from bench.record import codec
 from bench.record.artifact import Training
@@ -54,7 +55,7 @@ class TrainingLog:
             yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.with_suffix(".lock"))
+        lock = FileLock(lock_of(self.folder))
         try:
             lock.acquire(timeout=timeout_s)
         except Timeout as error:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.files import write_whole
+
 FOLDER = "in-use"
 
 
@@ -31,6 +33,11 @@ class _Own:
 
 _own: _Own | None = None
 """Of the cache that this process used last: it uses one."""
+
+
+def lock_of(path: Path) -> Path:
+    """The lock file beside an entry, whose name may hold dots."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def mark_used(cache: Path, *paths: str | Path | None) -> None:
@@ -54,13 +61,13 @@ def mark_used(cache: Path, *paths: str | Path | None) -> None:
         with contextlib.suppress(PermissionError):  # another user's, in a cache that several share
             os.utime(cache / entry)
     _own.entries |= entries
-    _own.path.write_text("\n".join(sorted(_own.entries)), encoding="utf-8")
+    write_whole(_own.path, "\n".join(sorted(_own.entries)).encode())  # a reader must never find it half written
 
 
 def used_by_others(cache: Path) -> set[str]:
     """The entries that other running processes use, as paths relative to the cache; lists left over are removed."""
     found: set[str] = set()
-    for path in cache.glob(f"{FOLDER}/*.txt"):
+    for path in cache.glob(f"{FOLDER}/[!.]*.txt"):  # a dot begins what is being written
         if _own is not None and _own.path == path:
             continue
         lock = FileLock(path.with_suffix(".lock"))

@@ -166,6 +166,7 @@ VARIANTS: dict[str, VariantSpec] = {
             {"onnx": "bench.export.qat:onnx", "tflite": "bench.export.qat:tflite"},
             {
                 "epochs": OptionSpec(3, "epochs of fine-tuning", low=1),
+                # A tenth of what trains a model: weights are to move by rounding steps, not to another minimum.
                 "learning_rate": OptionSpec(1e-4, "of the fine-tuning", low=1e-9, high=1),
                 **_INT8,
             },

@@ -52,15 +52,16 @@ class Compared(msgspec.Struct, frozen=True):
     edges: dict[str, Parity] = {}
 
 
-def compare(outputs: Sequence[Array], edges: Outputs, folder: Path, bundle: Bundle, variant: str) -> Compared:
+def compare(
+    outputs: Sequence[Array], edges: Outputs, folder: Path, bundle: Bundle, artifact: Artifact | None
+) -> Compared:
     """Hold `outputs` (axis 0 the bundle's examples), and those on edge inputs, against the source model's.
 
-    Warnings tell where they differ by more than the precision of the variant explains.
+    Names of outputs and the depth of the model are those of `artifact`. Warnings tell where they differ by more than
+    its precision explains.
     """
     if bundle.data.reference is None:
         return Compared(absent("no outputs of the source model"))
-    # All formats of a variant have one recipe, and so one precision.
-    artifact = next((a for a in bundle.artifacts if a.variant == variant), None)
     decides = bundle.model.task not in _NO_DECISION
     try:
         reference = read_arrays(folder / bundle.data.reference)

@@ -15,7 +15,7 @@ from bench.metrics.parity import NO_EDGES
 from bench.metrics.robustness import Outputs
 from bench.quality import METRICS, Parity, QualityMetric, calibration_error
 from bench.quality.metric import Scored
-from bench.record.artifact import Bundle
+from bench.record.artifact import Artifact, Bundle
 from bench.record.measurement import Measurement
 from bench.record.observation import Robustness
 
@@ -43,16 +43,21 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    outputs: Path, corrupted: Outputs, folder: Path, bundle: Bundle, variant: str, edges: Outputs = NO_EDGES
+    outputs: Path,
+    corrupted: Outputs,
+    folder: Path,
+    bundle: Bundle,
+    artifact: Artifact | None,
+    edges: Outputs = NO_EDGES,
 ) -> Evaluation:
-    """Figures of one variant from its `outputs` (npz) on the bundle's data, and on corrupted and edge inputs.
+    """Figures of one artifact from its `outputs` (npz) on the bundle's data, and on corrupted and edge inputs.
 
     `accuracy` holds the model's own metric, whatever its name. Parity compares with the stored outputs of
     the source model on the same inputs, and warns where they differ by more than the precision explains.
     """
     arrays = robustness.read_arrays(outputs)
     figures, curves = _task(arrays[0], corrupted, folder, bundle)
-    compared = parity.compare(arrays, edges, folder, bundle, variant)
+    compared = parity.compare(arrays, edges, folder, bundle, artifact)
     return Evaluation(figures | compared.figures, curves, compared.warnings, compared.outputs, compared.edges)
 
 

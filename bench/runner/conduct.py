@@ -277,7 +277,7 @@ class _Conductor:
             _errand(found, CORRUPTED, self._outputs(case, CORRUPTED), NO_CORRUPTION),
             Path(subject.folder),
             subject.bundle,
-            case.variant,
+            subject.artifact(case),
             _errand(found, EDGES, self._outputs(case, EDGES), NO_EDGES.reason),
         )
         for written in (outputs, self._outputs(case, CORRUPTED), self._outputs(case, EDGES)):

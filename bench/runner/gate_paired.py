@@ -26,8 +26,8 @@ def gate_pairs(
 ) -> GateReport:
     """The gate's report on `opened.b` (the candidate) against `opened.a`.
 
-    At most `rounds` rounds and about `budget_s` seconds. What regressed is measured once more, in as many fresh rounds
-    and at most as long again. Figures of quality come from one further process a side and case.
+    At most `rounds` rounds and about `budget_s` seconds. What regressed is measured once more, in fresh rounds until it
+    is decided anew, at most as long again. Figures of quality come from one further process a side and case.
     """
     looks = schedule(min(FIRST_LOOK, rounds), rounds)
 
@@ -39,27 +39,30 @@ def gate_pairs(
             for rule, found in changes.items()
         )
 
-    def measured(cases: Sequence[str], when: Schedule, order: int) -> Paired:
+    def measured(cases: Sequence[str], order: int) -> Paired:
         return run_pairs(
-            opened.a, opened.b, cases, schedule=when, budget_s=budget_s, settled=settled, events=events, seed=order
+            opened.a, opened.b, cases, schedule=looks, budget_s=budget_s, settled=settled, events=events, seed=order
         )
 
-    paired = measured(opened.cases, looks, seed)
-    changes = [change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series]
+    paired = measured(opened.cases, seed)
+    changes = _changes(looks, paired)
     changes += _exact(opened, [rule.metric for rule in rules], events)
     failed = {case: str(broken) for case, broken in paired.failures.items()}
     verdicts = gate_changes(changes, rules, failed=failed)
     notes = [*opened.notes, *versions_of(opened)]
     bad = list(dict.fromkeys(v.case for v in verdicts if _by_rounds(v)))
     if bad and paired.stopped_by != "interrupted":
-        once = Schedule((max(paired.rounds[case] for case in bad),))
-        again = measured(bad, once, seed + 1)
-        verdicts = gate_changes(changes, rules, [change_of_series(s) for s in again.series], failed)
+        again = measured(bad, seed + 1)
+        verdicts = gate_changes(changes, rules, _changes(looks, again), failed)
         notes.append(f"{len(bad)} cases that had regressed were measured once more")
     notes.append(
         f"{max(paired.rounds.values(), default=0)} rounds in {paired.seconds:.0f} s, ended by {paired.stopped_by}"
     )
     return GateReport(baseline=opened.a.name, candidate=opened.b.name, verdicts=tuple(verdicts), notes=tuple(notes))
+
+
+def _changes(looks: Schedule, paired: Paired) -> list[Change]:
+    return [change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series]
 
 
 def _by_rounds(verdict: Verdict) -> bool:

@@ -128,7 +128,7 @@ class ModelSide:
             return quality.missing(seen.failure.reason if seen.failure else "the process failed")
         try:
             found = quality.evaluate(
-                outputs, Outputs(reason=_NOT_IN_PAIRS), Path(ready.folder), ready.bundle, ready.job.artifact.variant
+                outputs, Outputs(reason=_NOT_IN_PAIRS), Path(ready.folder), ready.bundle, ready.job.artifact
             )
         finally:
             outputs.unlink(missing_ok=True)

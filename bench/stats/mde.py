@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from bench.stats.checks import check_share
@@ -24,15 +25,7 @@ def minimal_detectable_effect(rounds: int, spread: float, *, power: float = 0.8,
         return math.inf
     if spread == 0:
         return 0.0
-    from scipy.optimize import brentq
-
-    high = 1.0
-    while _power(rounds, high, alpha) < power:
-        high *= 2
-    if _power(rounds, 0.0, alpha) >= power:
-        return 0.0
-    shift = float(brentq(lambda d: _power(rounds, d, alpha) - power, 0.0, high, xtol=1e-12))
-    return _expm1(shift * spread)
+    return _expm1(_shift(rounds, power, alpha) * spread)
 
 
 def rounds_needed(effect: float, spread: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -59,6 +52,19 @@ def rounds_needed(effect: float, spread: float, *, power: float = 0.8, alpha: fl
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+@functools.cache
+def _shift(rounds: int, power: float, alpha: float) -> float:
+    """The smallest shift, in standard deviations, that is shown with this power."""
+    from scipy.optimize import brentq
+
+    high = 1.0
+    while _power(rounds, high, alpha) < power:
+        high *= 2
+    if _power(rounds, 0.0, alpha) >= power:
+        return 0.0
+    return float(brentq(lambda d: _power(rounds, d, alpha) - power, 0.0, high, xtol=1e-12))
 
 
 def _power(rounds: int, shift: float, alpha: float) -> float:

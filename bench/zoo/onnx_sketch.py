@@ -30,7 +30,6 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "tensor": {13: "entry"},
 }
 """The messages that lead to a tensor, by the number of the field that holds them."""
-_DATA_LOCATION, _EXTERNAL = 14, 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -40,7 +39,10 @@ class Malformed(Exception):
 
 @dataclass
 class Sketch:
-    """What was seen: how many `nodes` and `outputs` the main graph has, and `locations`, the files of large tensors."""
+    """What was seen: how many `nodes` and `outputs` the main graph has, and `locations`, all files that tensors name.
+
+    Also those of tensors that say to hold their values: a message that is given twice is merged by other readers.
+    """
 
     nodes: int = 0
     outputs: int = 0
@@ -89,16 +91,12 @@ class _Walk:
             self._message(*self._todo.pop())
 
     def _message(self, at: int, end: int, kind: str, depth: int) -> None:
-        external = False
-        locations: list[str] = []
         for number, wire, value, begin in self._fields(at, end):
-            if kind == "tensor" and number == _DATA_LOCATION and wire == _VARINT:
-                external = value == _EXTERNAL
             inner = _MESSAGES[kind].get(number) if wire == _BYTES else None
             if inner is None:
                 continue
             if inner == "entry":
-                locations += self._location(begin, begin + value)
+                self.sketch.locations.update(self._location(begin, begin + value))
                 continue
             if depth == 1 and kind == "graph":
                 self.sketch.nodes += inner == "node"
@@ -107,8 +105,6 @@ class _Walk:
                 raise Malformed(f"its messages lie more than {DEEPEST} deep")
             if inner in _MESSAGES:
                 self._todo.append((begin, begin + value, inner, depth + 1))
-        if external:
-            self.sketch.locations.update(locations)
 
     def _location(self, at: int, end: int) -> list[str]:
         """What one entry of a tensor's external data names, where it names a file."""

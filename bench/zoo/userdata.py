@@ -11,7 +11,10 @@ are described elsewhere may be left out. `reset`, for a model with state: whethe
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,9 +252,14 @@ def _arrays(path: Path) -> dict[str, Array]:
                 "the data holds Python objects (dtype object)", where=str(path), remedy="store plain numeric arrays"
             ) from error
         raise UserError(f"the data is damaged: {error}", where=str(path), remedy="save it again with NumPy") from error
-    except (OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (
+        OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError,
+        RuntimeError, MemoryError,
+    ) as error:  # fmt: skip
         raise UserError(
-            f"the data cannot be read: {error}", where=str(path), remedy="save it again with NumPy"
+            f"the data cannot be read: {error or type(error).__name__}",
+            where=str(path),
+            remedy="save it again with NumPy",
         ) from error
 
 

@@ -186,6 +186,24 @@ def test_data_that_shrink_like_a_bomb_are_saved_so_that_they_open_again(made, tm
     assert open_bundle(out, tmp_path / "s")[1].artifacts
 
 
+def test_a_file_that_is_no_bundle_is_not_overwritten(made, tmp_path):
+    mine = tmp_path / "mine.zip"
+    with zipfile.ZipFile(mine, "w") as opened:
+        opened.writestr("thesis.txt", "keep")
+    before = mine.read_bytes()
+    with pytest.raises(UserError, match="not a bundle"):
+        save(made, lambda artifact: True, mine)
+    assert mine.read_bytes() == before
+
+
+def test_where_nothing_could_be_made_the_reasons_are_said(folder, tmp_path):
+    missed = {"variant": "int4", "format": "onnx", "reason": "no matrix product", "recipe": {"base": "int4"}}
+    _index(folder, lambda content: content.update(artifacts=[], unavailable=[missed]))
+    with pytest.raises(UserError, match="onnx int4: no matrix product"):
+        save(folder, lambda answer: True, tmp_path / "new.zip")
+    assert not (tmp_path / "new.zip").exists()
+
+
 @pytest.mark.parametrize("told", [10, 10_000_000])
 def test_a_member_of_another_size_than_it_says_is_refused(told, zipped, refused):
     content = bytearray(zipped.read_bytes())

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.errors import UserError
-from bench.export.cache import CODE, NOT_DECIDING, bundle_key
+from bench.export.cache import CODE, NOT_DECIDING, bundle_key, tool_versions
 from bench.export.clean import collect, remove
 from bench.export.contents import entries
 from bench.export.prepare import prepare
-from bench.export.uses import mark_used
+from bench.export.uses import lock_of, mark_used, used_by_others
 from bench.export.variants import VARIANTS
 from bench.zoo.code import PACKAGE, code_files
 from bench.zoo.find import find
@@ -126,7 +126,12 @@ def test_a_module_of_the_export_is_in_the_key_or_known_to_decide_nothing():
         if not name.startswith("stats/") and name != "record/__init__.py"
     }
     assert not left
-    assert {"export/quantize.py", "export/work.py", "training/fit.py", "zoo/audio.py", "quality/parity.py"} <= hashed
+    decides = ("export/quantize.py", "export/work.py", "training/fit.py", "zoo/audio.py", "quality/parity.py")
+    assert {*decides, "stats/proportion.py"} <= hashed
+
+
+def test_the_packages_that_an_onnx_export_imports_itself_are_in_its_key():
+    assert {"onnx-ir", "ml_dtypes", "scipy", "onnxslim"} <= set(tool_versions("onnx"))
 
 
 def test_what_is_said_to_decide_nothing_exists():
@@ -203,6 +208,16 @@ def test_a_key_its_start_or_a_model_is_removed_with_its_log_and_lock(cache):
     assert not list(cache.rglob(f"{tiny.key}*"))
     assert {entry.key for entry in remove(cache, ["net"]).removed} == {"a" * 24, "b" * 24}
     assert remove(cache, [], everything=True).left == 0
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_blank_name_removes_no_download_and_no_log(cache, name):
+    (cache / "data" / "mnist").mkdir(parents=True)
+    (cache / "logs" / "gone.log").write_text("x")
+    before = there(cache)
+    with pytest.raises(UserError, match="blank"):
+        remove(cache, [name])
+    assert there(cache) == before >= {"mnist", "gone"}
 
 
 @pytest.mark.parametrize(
@@ -289,6 +304,13 @@ def test_what_another_process_works_on_stays(cache):
     assert remove(cache, ["a" * 24]).freed > 0
 
 
+def test_names_with_dots_have_locks_of_their_own(cache):
+    for model in ("net.v1", "net.v2"):
+        (cache / "trained" / f"{model}@x-0b").mkdir(parents=True)
+    with FileLock(lock_of(cache / "trained" / "net.v1@x-0b")):
+        assert [entry.model for entry in remove(cache, ["net.v1@x", "net.v2@x"]).removed] == ["net.v2@x"]
+
+
 def test_a_training_that_outlived_its_parent_keeps_its_folder(cache):
     folder = cache / "trained" / "net-0b"
     folder.mkdir(parents=True)
@@ -351,6 +373,31 @@ def test_what_a_running_process_uses_stays_until_it_ends(cache, user):
     assert list((cache / "in-use").iterdir()) == [], "nothing is left of a killed process"
 
 
+def test_what_is_in_use_counts_as_kept_where_a_size_is_asked_for(cache, user):
+    process = user(cache)
+    process.stdout.readline()
+    (mine,) = entries(cache)
+    used(cache / mine.path, 9 * DAY)
+    fake(cache, "a" * 24, age=DAY)
+    fake(cache, "b" * 24)
+    done = collect(cache, older_than_s=8 * DAY, max_bytes=mine.bytes + 1500)
+    assert ([entry.key for entry in done.removed], [kept.entry.model for kept in done.kept]) == (["a" * 24], ["tiny"])
+
+
+def test_a_reader_finds_the_list_of_before_whole_while_it_is_written_anew(cache):
+    for name in "ab":
+        (cache / "data" / name).mkdir(parents=True)
+    mark_used(cache, cache / "data" / "a")
+    (own,) = cache.glob("in-use/*.txt")
+    before = own.read_text()
+    with own.open() as reader:
+        mark_used(cache, cache / "data" / "b")
+        assert reader.read() == before
+    (cache / "in-use" / ".half.txt").touch()
+    assert used_by_others(cache) == set()
+    assert (cache / "in-use" / ".half.txt").exists(), "another process is about to put it in place"
+
+
 def test_a_process_that_ends_leaves_no_list(cache, user):
     process = user(cache)
     process.communicate("go\n")
@@ -371,7 +418,7 @@ def test_cleaning_while_others_export_breaks_neither(tmp_path, user):
     users = [user(cache) for _ in range(3)]
     holding = 0
     while holding < len(users) and all(process.poll() is None for process in users):
-        holding = len(list(cache.glob("in-use/*.txt")))
+        holding = len(list(cache.glob("in-use/[!.]*.txt")))
         collect(cache, max_bytes=0)
         remove(cache, [], everything=True)
     told = [process.communicate("go\n") for process in users]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.export.choice import choose
 from bench.export.errors import CannotMake
-from bench.export.exclusion import about, decides, loss, named, noise, shown, smallest_exclusion
+from bench.export.exclusion import about, check_examples, decides, loss, named, noise, shown, smallest_exclusion
 
 LAYERS = ["conv_0", "conv_1", "dense_0"]
 losses = st.lists(st.integers(0, 100), min_size=1, max_size=9)
@@ -34,6 +36,58 @@ def test_the_search_leaves_the_fewest_layers_float_that_hold_where_harms_add_up(
 def test_where_not_even_a_float_model_holds_it_is_said():
     with pytest.raises(CannotMake, match="max_loss"):
         smallest_exclusion(LAYERS, lambda _: 0.0, lambda _: 0.5, 0.3)
+
+
+@pytest.mark.parametrize(("max_loss", "enough"), [(0.02, 133), (0.1, 25)])
+def test_too_few_examples_are_refused_before_the_search_with_how_many_it_takes(max_loss, enough):
+    check_examples(enough, max_loss)
+    with pytest.raises(CannotMake, match=f"it takes {enough}"):
+        check_examples(enough - 1, max_loss)
+
+
+class Shop:
+    """So much of a workshop as a choice needs: a classifier's calibration data, and what is reported."""
+
+    card = None
+
+    def __init__(self, examples: int) -> None:
+        self.material = SimpleNamespace(calibration=(np.arange(examples),), labels=np.arange(examples))
+        self.told: list[str] = []
+
+    def calibration(self):
+        return list(self.material.calibration[0])
+
+    def report(self, text, share=None, *, passing=False):
+        self.told.append(text)
+
+
+def _search(shop, *, harmless):
+    """A choice where a file decides as the float one once the layers `harmless` are float; how many files it took."""
+    files = []
+
+    def outputs(left_float, columns):
+        files.append(left_float)
+        right = left_float is None or set(harmless) <= set(left_float)
+        return [np.tile([0.9, 0.1] if right else [0.1, 0.9], (len(columns[0]), 1))]
+
+    return files, lambda: choose(shop, LAYERS, "auto", 0.02, outputs)
+
+
+def test_a_search_that_cannot_end_well_quantises_nothing():
+    files, search = _search(Shop(100), harmless=["conv_0"])
+    with pytest.raises(CannotMake, match="it takes 133"):
+        search()
+    assert files == [None]
+
+
+def test_a_search_says_a_word_for_every_file_and_that_its_examples_chose_the_layers():
+    shop = Shop(200)
+    files, search = _search(shop, harmless=["conv_1", "dense_0"])
+    left_float, notes = search()
+    assert set(left_float) == {"conv_1", "dense_0"}
+    assert len(shop.told) >= len(files) - 1
+    assert "confidence" not in " ".join(notes)
+    assert any("chosen on these examples" in note for note in notes)
 
 
 def test_a_share_that_few_examples_cannot_show_is_not_claimed():

@@ -47,6 +47,63 @@ def test_four_bit_weights_count_as_integers_and_their_macs_are_known(tmp_path):
     assert (known.macs, known.quantised_nodes, known.quantised_macs) == (32 * 8, 1.0, 1.0)
 
 
+@pytest.fixture
+def sparse(tmp_path):
+    """A product of 80 * 16 weights, three quarters of them zero: 80 leaves the last block of 32 half full."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(80, 16)) * (rng.random((80, 16)) < 0.25)
+    path = tmp_path / "sparse.onnx"
+    constant = numpy_helper.from_array(weights.astype(np.float32), "w")
+    _save(path, [helper.make_node("MatMul", ["x", "w"], ["y"])], [8, 80], [8, 16], [constant])
+    return path
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_zeros_and_parameters_are_told_of_weights_in_four_bits(sparse, tmp_path, symmetric):
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantiser = MatMulNBitsQuantizer(onnx.load(sparse), bits=4, block_size=32, is_symmetric=symmetric)
+    quantiser.process()
+    onnx.save(quantiser.model.model, tmp_path / "four.onnx")
+    whole, known = facts(sparse), facts(tmp_path / "four.onnx")
+    assert whole.sparsity <= known.sparsity < whole.sparsity + 0.1  # the smallest weights are rounded to zero
+    assert (known.parameters, known.macs) == (whole.parameters, whole.macs)
+
+
+def test_parameters_are_told_of_weights_in_eight_bits(sparse, tmp_path):
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(sparse, tmp_path / "eight.onnx", per_channel=True)
+    assert facts(tmp_path / "eight.onnx").parameters == facts(sparse).parameters == 80 * 16
+
+
+def test_zero_points_of_blocks_are_those_of_their_blocks(tmp_path):
+    rng = np.random.default_rng(0)
+    stored = rng.integers(-4, 4, (40, 8)).astype(np.int8)
+    points = rng.integers(-4, 4, (3, 8)).astype(np.int8)
+    constants = [("q", stored), ("s", np.ones((3, 8), np.float32)), ("z", points)]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], axis=0, block_size=16),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    path = tmp_path / "blocks.onnx"
+    _save(path, nodes, [1, 40], [1, 8], [numpy_helper.from_array(array, name) for name, array in constants], opset=21)
+    assert facts(path).sparsity == np.mean(stored == points.repeat(16, axis=0)[:40])
+
+
+def test_of_a_fixed_batch_the_macs_are_those_of_the_whole_feed_which_is_the_example(sparse):
+    assert facts(sparse).macs == 8 * 80 * 16
+
+
+@pytest.mark.parametrize("operator", ["FusedMatMul", "QAttention", "DynamicQuantizeLSTM"])
+def test_macs_are_not_told_where_an_operator_of_another_domain_multiplies(sparse, operator):
+    model = onnx.load(sparse)
+    model.graph.node.add().CopyFrom(helper.make_node(operator, ["y"], ["z"], domain="com.microsoft"))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, sparse)
+    assert facts(sparse).macs is None
+
+
 @pytest.mark.parametrize("fmt", BOTH)
 def test_the_compressed_size_is_that_of_the_file_and_zeros_compress(mnist, fmt):
     pruned, dense = mnist.artifact("pruned", fmt), mnist.artifact("fp32", fmt)
@@ -81,7 +138,7 @@ def _half_quantised(path: Path) -> None:
     _save(path, nodes, [1, 1, 8, 8], [1, 10], [one, zero, kernel, shape, dense])
 
 
-def _save(path, nodes, given, made, constants, domains=("",)) -> None:
+def _save(path, nodes, given, made, constants, domains=("",), opset=17) -> None:
     graph = helper.make_graph(
         nodes,
         "g",
@@ -89,5 +146,5 @@ def _save(path, nodes, given, made, constants, domains=("",)) -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, made)],
         constants,
     )
-    opsets = [helper.make_opsetid(domain, 1 if domain else 17) for domain in domains]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    opsets = [helper.make_opsetid(domain, 1 if domain else opset) for domain in domains]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)

@@ -68,11 +68,15 @@ def test_a_shape_is_that_of_one_example_and_holds_for_axes_of_the_same_name():
         (said(ids={"range": [0, 2.5]}), ["2.5 is not a whole number"]),
         (said(mask={"value": 2}), ["does not fit bool"]),
         (said(ids={"value": float("nan")}), ["not finite"]),
+        (said(image={"value": 1e300}), ["1e+300 does not fit float32"]),
+        (said(image={"range": [0, 1e300]}), ["1e+300 does not fit float32", "f.toml: inputs.image.range"]),
+        (said(image={"generator": "integers", "range": [-1e30, 1e30]}), ["-1e+30 does not fit int64", "range"]),
+        (said(image={"generator": "integers", "range": [0, 2.0**63]}), ["does not fit int64"]),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused_with_its_place(describe, words):
     with pytest.raises(UserError) as raised:
-        resolve(describe, [TOKENS, MASK], [], NAMES)
+        resolve(describe, [TOKENS, MASK, IMAGE], [], NAMES)
     for word in words:
         assert word in str(raised.value)
     assert raised.value.remedy

@@ -85,6 +85,61 @@ def test_what_overflows_in_half_precision_is_found_named_and_kept_in_float32(exp
     assert np.allclose(_run(folder, made["kept"], large), _run(folder, made["fp32"], large), atol=1e-5)
 
 
+def _saved(folder: Path, nodes, constants) -> tuple[Path, Path]:
+    """A model of these nodes from x [batch, 8] to y, and data for it."""
+    value = helper.make_tensor_value_info
+    given, made = value("x", TensorProto.FLOAT, ["batch", 8]), value("y", TensorProto.FLOAT, ["batch", 8])
+    tensors = [numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "g", [given], [made], tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "m.onnx")
+    x = np.random.default_rng(0).uniform(0.1, 1, (20, 8)).astype(np.float32)
+    np.savez(folder / "d.npz", x=x, calibration=x[::-1])
+    return folder / "m.onnx", folder / "d.npz"
+
+
+def test_weights_within_the_range_of_half_precision_keep_their_values(export_own, tmp_path):
+    weights = [50_000, -20_000, 12_000, 1, 0, 1e-3, 60_000, -65_000]
+    model, data = _saved(tmp_path, [helper.make_node("Mul", ["x", "w"], ["y"])], {"w": weights})
+    folder, made = export_own(model, "half=fp16", data=data)
+    assert not any("65504" in note for note in made["half"].notes)
+    assert np.allclose(_run(folder, made["half"], data), _run(folder, made["fp32"], data), rtol=2e-3)
+
+
+@pytest.mark.parametrize(("operator", "factor"), [("MatMul", 1e6), ("MatMul", 60_000), ("Max", 1)])
+def test_what_stays_float32_may_make_an_output(export_own, tmp_path, operator, factor):
+    """By a weight beyond the range, by a result beyond it, and by an operator that the converter leaves alone."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("Tanh", ["h"], ["t"]),
+        helper.make_node(operator, ["t", "b"], ["y"], name="last"),
+    ]
+    weights = {"a": np.eye(8), "b": np.full((8, 8) if operator == "MatMul" else 8, factor)}
+    model, data = _saved(tmp_path, nodes, weights)
+    folder, made = export_own(model, "half=fp16", data=data)
+    assert any("last" in note for note in made["half"].notes) is (factor > 1)
+    assert np.allclose(_run(folder, made["half"], data), _run(folder, made["fp32"], data), rtol=2e-3)
+
+
+def test_a_result_beyond_half_precision_reaches_all_that_take_it(export_own, tmp_path):
+    """Two take it, one of which gives an ordinary number; and a constant is taken in both precisions."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["k"], name="large"),
+        helper.make_node("Sqrt", ["k"], ["root"], name="root"),
+        helper.make_node("Log", ["k"], ["log"], name="log"),
+        helper.make_node("Max", ["log", "half"], ["more"], name="more"),
+        helper.make_node("Add", ["root", "more"], ["sum"], name="sum"),
+        helper.make_node("Mul", ["sum", "half"], ["y"], name="last"),
+    ]
+    model, data = _saved(tmp_path, nodes, {"w": np.full((8, 8), 5e4), "half": np.full(8, 0.5)})
+    folder, made = export_own(model, "half=fp16", data=data)
+    assert np.allclose(_run(folder, made["half"], data), _run(folder, made["fp32"], data), rtol=2e-3)
+    # What a runtime without float16 arithmetic of its own would not show: nothing passes through float16 in between.
+    graph = onnx.load(str(folder / made["half"].path)).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    taking = [node for node in graph.node if node.op_type in ("Sqrt", "Log")]
+    assert [makers[node.input[0]].op_type for node in taking] == ["MatMul", "MatMul"]
+
+
 def test_nothing_is_said_of_overflow_where_there_is_none_and_blocked_operators_stay_float32(export_own, network):
     model, small, _ = network
     folder, made = export_own(model, "half=fp16", "some=fp16,block=MatMul", data=small)
@@ -155,6 +210,24 @@ def test_four_bit_weights_take_an_eighth_of_the_space_and_smaller_blocks_are_clo
     reference = _run(folder, made["fp32"], small)
     errors = {name: np.abs(_run(folder, made[name], small) - reference).mean() for name in ("coarse", "fine")}
     assert 0 < errors["fine"] < errors["coarse"]
+
+
+def test_four_bit_weights_leave_what_a_branch_uses(export_own, tmp_path):
+    def branch(operator):
+        value = helper.make_tensor_value_info(operator, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(operator, ["h", "w"], [operator])], operator, [], [value])
+
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"]),
+        helper.make_node("ReduceSum", ["h"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["more"]),
+        helper.make_node("If", ["more"], ["y"], then_branch=branch("MatMul"), else_branch=branch("MatMul")),
+    ]
+    model, data = _saved(tmp_path, nodes, {"w": np.random.default_rng(0).normal(size=(8, 8)), "zero": 0})
+    folder, made = export_own(model, "four=int4,block_size=16", data=data)
+    assert made["four"].operators["com.microsoft.MatMulNBits"] >= 1
+    reference = _run(folder, made["fp32"], data)
+    assert np.linalg.norm(_run(folder, made["four"], data) - reference) < 0.3 * np.linalg.norm(reference)
 
 
 @pytest.mark.parametrize("opset", [15, 21])

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bench.cli.main import app
 from bench.errors import UserError
 from bench.export.artifact import file_name
-from bench.export.recipes import Definition, Wanted, is_builtin, parse_definition, recipes
+from bench.export.recipes import Definition, Wanted, is_builtin, parse_definition, parse_definitions, recipes
 from bench.export.variants import VARIANTS, OptionSpec
 from bench.record.artifact import Recipe
 from bench.suite.schema import Suite
@@ -85,6 +87,26 @@ def test_a_definition_on_the_command_line_is_read_with_its_types():
         "mine",
         Definition("tuned", {"method": "entropy", "percentile": 99.5, "per_channel": False, "block": 64}),
     )
+
+
+def test_a_value_may_be_a_list_with_commas():
+    _, definition = parse_definition("mine=int8,exclude=conv_0,conv_1, dense_*,max_loss=0.1")
+    assert definition == Definition("int8", {"exclude": "conv_0,conv_1,dense_*", "max_loss": 0.1})
+
+
+def test_a_name_that_is_defined_twice_or_not_asked_for_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="twice"):
+        parse_definitions(["mine=int8", "mine=fp16"])
+    arguments = ["export", "mnist_cnn", "-o", str(tmp_path / "b.zip"), "--variants", "fp32", "--define", "mine=int8"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "does not name mine" in done.stderr
+
+
+def test_a_negative_seed_is_bad_usage(tmp_path: Path):
+    done = CliRunner().invoke(app, ["export", "mnist_cnn", "-o", str(tmp_path / "b.zip"), "--seed", "-1"])
+    assert done.exit_code == 2
+    assert "--seed" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["", "mine", "mine=", "=tuned", "mine=tuned,method", "mine=tuned,=1"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bench.metrics.parity import EDGE, FIGURES, NO_EDGES, Compared, compare
 from bench.metrics.robustness import Outputs
@@ -46,7 +47,7 @@ def compared(folder: Path, index: Bundle, real: Array = REAL, edges: Array | Non
     if edges is not None:
         np.savez(folder / "edge-outputs.npz", **{"0": edges})
         given = Outputs(path=folder / "edge-outputs.npz")
-    return compare([real], given, folder, index, "mine")
+    return compare([real], given, folder, index, index.artifacts[0])
 
 
 def test_equal_outputs_have_every_figure_and_no_warning(tmp_path: Path) -> None:
@@ -115,6 +116,17 @@ def test_the_largest_of_values_that_decide_nothing_is_no_agreement(tmp_path: Pat
         found = compared(tmp_path, bundle(task=task))
         assert (found.figures["parity_agreement"].value is not None) is there
         assert (found.figures["clear_agreement"].value is not None) is there
+
+
+def test_names_and_depth_are_those_of_the_files_own_format(tmp_path: Path) -> None:
+    index = bundle()
+    (onnx,) = index.artifacts
+    output = TensorSpec(name="Identity", dtype="float32", shape=(None, 2))
+    tflite = replace(onnx, format="tflite", outputs=(output,))
+    compared(tmp_path, index)
+    both = replace(index, artifacts=(onnx, tflite))
+    for artifact, name in ((onnx, "scores"), (tflite, "Identity")):
+        assert set(compare([REAL], NO_EDGES, tmp_path, both, artifact).outputs) == {name}
 
 
 def test_a_bundle_without_edges_and_edges_that_were_not_run_say_why(tmp_path: Path) -> None:

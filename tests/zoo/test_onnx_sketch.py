@@ -134,26 +134,32 @@ def test_an_address_in_memory_is_no_file(deep):
         external_files(deep)
 
 
-def test_a_tensor_that_holds_its_values_names_no_file(deep):
-    model = helper.make_model(_graph(initializer=(numpy_helper.from_array(np.ones(4, np.float32), "w"),)))
-    model.graph.initializer[0].external_data.add(key="location", value="../w.bin")
-    deep.write_bytes(model.SerializeToString())
-    assert external_files(deep) == []
+def test_a_tensor_that_is_given_in_two_parts_hides_no_file(deep):
+    """Other readers merge the parts: one names the file, the other says that the values lie in it."""
+    first, second = _external("../w.bin"), onnx.TensorProto(data_location=TensorProto.EXTERNAL)
+    first.ClearField("data_location")
+    attribute = _wrapped(5, first.SerializeToString()) + _wrapped(5, second.SerializeToString())
+    assert onnx.AttributeProto.FromString(attribute).t.data_location == TensorProto.EXTERNAL
+    deep.write_bytes(_wrapped(7, _wrapped(1, _wrapped(5, attribute))))
+    with pytest.raises(UserError, match="outside its own folder"):
+        external_files(deep)
+
+
+def _wrapped(number: int, content: bytes) -> bytes:
+    """A field of bytes as Protocol Buffers write it."""
+    length, head = len(content), bytearray()
+    while length >= 0x80:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2, *head, length]) + content
 
 
 def test_what_nests_without_end_is_malformed_and_no_recursion(tmp_path):
-    def wrapped(number: int, content: bytes) -> bytes:
-        length, head = len(content), bytearray()
-        while length >= 0x80:
-            head.append(length & 0x7F | 0x80)
-            length >>= 7
-        return bytes([number << 3 | 2, *head, length]) + content
-
     content = b""
     for _ in range(3000):
-        content = wrapped(1, wrapped(5, wrapped(6, content)))
+        content = _wrapped(1, _wrapped(5, _wrapped(6, content)))
     path = tmp_path / "m.onnx"
-    path.write_bytes(wrapped(7, content))
+    path.write_bytes(_wrapped(7, content))
     with pytest.raises(Malformed, match="deep"):
         sketch(path)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,30 @@ def test_a_damaged_file(tmp_path, content):
     with pytest.raises(UserError) as raised:
         read(path, ONE)
     assert raised.value.where == str(path)
+
+
+def _no_deflate(path):
+    """A compressed archive with a block of a kind that does not exist."""
+    np.savez_compressed(path, x=np.zeros((64, 64), np.float32))
+    content = bytearray(path.read_bytes())
+    content[30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")] |= 0b110
+    path.write_bytes(content)
+
+
+def _endless(path):
+    """An array that says to hold more than any memory."""
+    header = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (10**15, 64)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue())
+
+
+@pytest.mark.parametrize("spoil", [_no_deflate, _endless])
+def test_an_archive_that_is_damaged_within(tmp_path, spoil):
+    spoil(tmp_path / "d.npz")
+    with pytest.raises(UserError, match="data"):
+        read(tmp_path / "d.npz", ONE)
 
 
 def test_no_such_data(tmp_path):
