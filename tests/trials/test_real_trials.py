@@ -19,7 +19,7 @@ from tests.trials.sides import CASE, Quiet, trial_side
 
 pytestmark = [pytest.mark.trials, pytest.mark.timeout(3600)]
 RULE = parse_word("p50_latency=2%", "--rule")
-SAME, SLOWED = 20, 20
+SAME = 20
 
 
 def gated(folder: Path, slowdown: float, seed: int, sampler: Sampler) -> GateReport:
@@ -43,10 +43,10 @@ def test_the_same_on_both_sides_is_never_a_regression(tmp_path):
     assert found["regressed"] == 0
 
 
-@pytest.mark.parametrize("slowdown", [0.03, 0.05, 0.10])
-def test_a_slow_down_beyond_the_rule_is_found_or_said_to_be_open(tmp_path, slowdown):
-    found = outcomes(tmp_path, slowdown, SLOWED)
+@pytest.mark.parametrize(("slowdown", "trials"), [(0.10, 20), (0.05, 20), (0.03, 10)])
+def test_a_slow_down_beyond_the_rule_is_found_or_said_to_be_open(tmp_path, slowdown, trials):
+    found = outcomes(tmp_path, slowdown, trials)
     print(dict(found))
-    assert found["pass"] + found["improved"] <= (0.05 * SLOWED if slowdown < 0.05 else 0)
+    assert found["pass"] + found["improved"] == 0
     if slowdown == 0.10:
-        assert found["regressed"] == SLOWED
+        assert found["regressed"] == trials
