@@ -30,6 +30,10 @@ class UserError(Exception):
         return "\n".join(parts)
 
 
+class Absent(UserError):
+    """A thing that was named is not there, as against one that cannot be used."""
+
+
 def unknown(kind: str, given: str, valid: Iterable[str], *, where: str | None = None) -> UserError:
     """A `UserError` for a name that is not in a table, with the nearest valid name."""
     names = sorted(valid)

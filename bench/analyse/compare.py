@@ -18,7 +18,17 @@ from bench.errors import UserError
 from bench.record.comparison import Change
 from bench.store.snapshot import CASE_SCHEMA, FIGURE_SCHEMA, Snapshot
 
-METRICS = ("p50_latency", "p99_latency", "throughput", "peak_rss", "energy", "accuracy", "parity_agreement", "size")
+METRICS = (
+    "p50_latency",
+    "p99_latency",
+    "throughput",
+    "peak_rss",
+    "energy",
+    "accuracy",
+    "parity_agreement",
+    "size",
+    "macs",
+)
 """What is compared where nothing is asked for."""
 _CONFIDENCE = 0.95
 
@@ -27,7 +37,7 @@ _CONFIDENCE = 0.95
 class Comparison:
     """All changes of the metrics asked for, in the candidate's order of cases, and how the two runs differ.
 
-    `shared` counts the cases that both have.
+    `shared` counts the cases that both have. `reference` is the case that others are normalised by.
 
     `refusing` are the differences of the machines for which figures were not compared; `allowed` those that the user
     took upon himself, which every figure they touch is labelled with.
@@ -37,6 +47,7 @@ class Comparison:
     after: str
     shared: int
     changes: tuple[Change, ...]
+    reference: str | None
     refusing: tuple[Difference, ...]
     allowed: tuple[Difference, ...]
     notes: tuple[str, ...]
@@ -61,6 +72,11 @@ def compare(
         UserError: `normalise_by` does not fit exactly one case of both.
     """
     wanted = list(dict.fromkeys(metrics))
+    for side in (before, after):
+        if side.cases["case"].is_duplicated().any():
+            raise UserError(
+                "two cases have one name", where=side.label, remedy="compare runs in which every case has its own"
+            )
     cases = _joined_cases(before.cases, after.cases)
     differences = machine_differences(before.machine, after.machine)
     refusing = [d for d in differences if d.key not in allow]
@@ -69,12 +85,14 @@ def compare(
     reference = _reference(table, cases, normalise_by) if normalise_by is not None else None
     maker = _Maker(refusing, allowed, frozenset(allow), reference, normalise_by)
     changes = tuple(maker.change(record) for record in table.iter_rows(named=True))
-    touched = {d for change in changes if change.refused for d in refusing}
+    refused = [change for change in changes if change.refused and kind(change.metric) == "felt"]
+    touched = {d for d in refusing if any(_touches(d, change.case) for change in refused)}
     return Comparison(
         before=before.label,
         after=after.label,
         shared=cases.filter(pl.col("in_a") & pl.col("in_b")).height,
         changes=changes,
+        reference=None if reference is None else reference.case,
         refusing=tuple(d for d in refusing if d in touched),
         allowed=tuple(allowed),
         notes=_notes(cases, before, after, allowed),
@@ -147,6 +165,7 @@ class _Reference:
 
     case: str
     ratios: dict[str, tuple[float, float | None]]
+    invocations: int
 
 
 def _reference(table: pl.DataFrame, cases: pl.DataFrame, glob: str) -> _Reference:
@@ -158,8 +177,9 @@ def _reference(table: pl.DataFrame, cases: pl.DataFrame, glob: str) -> _Referenc
             where="--normalise-by",
             remedy=f"name one of: {', '.join((fits or both)[:8])}",
         )
-    rows = table.filter((pl.col("case") == fits[0]) & pl.col("ratio").is_not_null())
-    return _Reference(fits[0], {r["metric"]: (r["ratio"], r["spread"]) for r in rows.iter_rows(named=True)})
+    rows = table.filter((pl.col("case") == fits[0]) & (pl.col("ratio") > 0)).to_dicts()
+    fewest = min((_invocations(row) for row in rows), default=1)
+    return _Reference(fits[0], {r["metric"]: (r["ratio"], r["spread"]) for r in rows}, fewest)
 
 
 @dataclass(frozen=True)
@@ -181,11 +201,14 @@ class _Maker:
             metric=metric,
             unit=unit,
             before=row["a_figure_value"],
-            after=row["b_figure_value"],
+            after=row["b_figure_value"] if row["b_figure_n"] else None,
             better=better_by(metric, row["b_judged_by"] or row["a_judged_by"]),
+            after_processes=row["b_invocations"],
             after_low=row["b_figure_low"],
             after_high=row["b_figure_high"],
         )
+        if row["b_status"] == "failed" and row["a_status"] == "ok":
+            plain = _replaced(plain, broken=row["b_reason"] or "no reason is on record")
         absent = _absent(row)
         if absent is not None:
             return _replaced(plain, absent=absent)
@@ -199,9 +222,9 @@ class _Maker:
             labels.append("estimate")
         if not felt:
             return _replaced(plain, ratio=row["ratio"], basis="exact", n=row["b_figure_n"], labels=tuple(labels))
-        n = min(row["a_invocations"] or 1, row["b_invocations"] or 1)
+        n = _invocations(row)
         if self.reference is not None and case != self.reference.case:
-            return self._normalised(plain, row, n, labels)
+            return self._normalised(plain, row, min(n, self.reference.invocations), labels)
         known = row["spread"] is not None
         return _replaced(
             plain,
@@ -266,6 +289,10 @@ def _absent(row: dict[str, Any]) -> str | None:
 
 def _differs(row: dict[str, Any], key: str) -> bool:
     return bool(row[f"a_{key}"] != row[f"b_{key}"])
+
+
+def _invocations(row: dict[str, Any]) -> int:
+    return min(row["a_invocations"] or 1, row["b_invocations"] or 1)
 
 
 def _touches(difference: Difference, case: str) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from bench.analyse.compare import compare
-from bench.analyse.judge import Judged, judge
+from bench.analyse.judge import FEWEST_PROCESSES, Judged, judge
 from bench.analyse.kinds import better_of, kind
 from bench.analyse.rules import Rule, in_force
+from bench.errors import UserError
 from bench.record.comparison import Change, GateReport, Outcome, Verdict
 from bench.stats.fdr import adjusted
 from bench.store.snapshot import Snapshot
 
+_SHARE = 'give a share, such as "5%"'
 _MORE = "measure longer (min_s), or in more processes (invocations)"
 RATE = 0.05
 """The share of false alarms among the alarms that is borne."""
@@ -37,18 +40,24 @@ def gate(
     given, if it shows once more when its cases are measured anew. Raises `UserError` as `compare`.
     """
 
-    def held(candidate: Snapshot) -> tuple[dict[tuple[str, str], Change], tuple[str, ...]]:
+    def held(candidate: Snapshot) -> tuple[dict[tuple[str, str], Change], tuple[str, ...], str | None]:
         metrics = [rule.metric for rule in rules]
         found = compare(before, candidate, metrics, allow=allow, normalise_by=normalise_by)
-        return {(c.case, c.metric): c for c in found.changes}, found.notes
+        # The reference has nothing to be normalised by: where it may not be compared itself, no rule is for it.
+        changes = [c for c in found.changes if not (c.refused and c.case == found.reference)]
+        return {(c.case, c.metric): c for c in changes}, found.notes, found.reference
 
-    changes, notes = held(after)
+    changes, notes, reference = held(after)
     verdicts = judge_all(changes, rules)
-    doubtful = [v.case for v in verdicts if v.outcome == "regressed" and v.change and v.change.basis == "intervals"]
+    doubtful = doubtful_cases(verdicts)
     if doubtful and again is not None:
-        anew, _ = held(again(list(dict.fromkeys(doubtful))))
-        verdicts = [_confirmed(v, anew.get((v.case, v.metric)), rules) for v in verdicts]
-        notes += (f"{len(set(doubtful))} cases that had regressed were measured once more",)
+        try:
+            anew, _, _ = held(again([*doubtful, *(() if reference is None or reference in doubtful else (reference,))]))
+        except UserError as error:
+            notes += (f"what had regressed could not be measured once more: {error.what}",)
+        else:
+            verdicts = [_confirmed(v, anew.get((v.case, v.metric)), rules, doubtful) for v in verdicts]
+            notes += (f"{len(doubtful)} cases that had regressed were measured once more",)
     return GateReport(baseline=before.label, candidate=after.label, verdicts=tuple(verdicts), notes=notes)
 
 
@@ -57,18 +66,27 @@ def gate_changes(
     rules: Sequence[Rule],
     confirmation: Iterable[Change] = (),
     failed: Mapping[str, str] | None = None,
+    broken: Mapping[str, str] | None = None,
+    asked_again: Collection[str] = (),
 ) -> list[Verdict]:
     """The verdicts on changes that are at hand, such as those of paired rounds.
 
-    `confirmation` are changes of fresh rounds of what had regressed; `failed` are cases that gave no figure, with the
-    reason.
+    `confirmation` are changes of fresh rounds of the cases `asked_again`, which had regressed; `failed` are cases that
+    gave no figure, with the reason, and `broken` those of them that the candidate failed in.
     """
     held = {(change.case, change.metric): change for change in changes}
     for case, reason in (failed or {}).items():
         for rule in in_force(rules, case):
-            held[case, rule.metric] = Change(case=case, metric=rule.metric, unit="", absent=reason)
+            why = (broken or {}).get(case)
+            held[case, rule.metric] = Change(case=case, metric=rule.metric, unit="", absent=reason, broken=why)
     anew = {(change.case, change.metric): change for change in confirmation}
-    return [_confirmed(v, anew.get((v.case, v.metric)), rules) for v in judge_all(held, rules)]
+    return [_confirmed(v, anew.get((v.case, v.metric)), rules, asked_again) for v in judge_all(held, rules)]
+
+
+def doubtful_cases(verdicts: Iterable[Verdict]) -> list[str]:
+    """Cases with a regression that noise may have made: in what a machine felt, of a case that ran."""
+    bad = [v for v in verdicts if v.outcome == "regressed" and kind(v.metric) == "felt"]
+    return list(dict.fromkeys(v.case for v in bad if v.change is not None and v.change.broken is None))
 
 
 def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) -> list[Verdict]:
@@ -101,6 +119,10 @@ def hold(rule: Rule, change: Change | None) -> Judged:
     """What one rule says of one change."""
     if change is None:
         return Judged(outcome="missing", reason="neither side has such a figure")
+    if change.broken is not None:
+        return Judged(outcome="regressed", reason=f"the candidate's case failed: {change.broken}")
+    if not all(math.isfinite(x) for x in (change.before, change.after, change.ratio) if x is not None):
+        return Judged(outcome="missing", reason="a figure is not a finite number")
     if rule.form == "budget":
         return _budget(rule, change)
     if rule.form == "points":
@@ -113,7 +135,9 @@ def _points(rule: Rule, change: Change) -> Judged:
     if change.before is None or change.after is None or (change.ratio is None and change.absent):
         outcome: Outcome = "inconclusive" if change.refused else "missing"
         return Judged(outcome=outcome, reason=change.absent or "there is no figure")
-    sign = 1 if better_of(change) == "higher" else -1
+    if better_of(change) == "lower":
+        return Judged(outcome="inconclusive", reason="this figure is an error, which has no points", remedy=_SHARE)
+    sign = 1
     lost = sign * (change.before - change.after)
     slack = 1e-12
     outcome = "regressed" if lost > rule.limit + slack else "improved" if lost < -rule.limit - slack else "pass"
@@ -121,16 +145,25 @@ def _points(rule: Rule, change: Change) -> Judged:
 
 
 def _budget(rule: Rule, change: Change) -> Judged:
-    """A bound for the candidate alone. What a machine felt is known as closely as its interval says."""
+    """A bound for the candidate alone."""
     if change.after is None:
         return Judged(outcome="missing", reason=change.absent or "the candidate has no such figure")
-    sign = 1 if rule.text.startswith("<=") else -1
-    told = f"{change.after:.6g} {change.unit}"
+    side = "<=" if better_of(change) == "lower" else ">="
+    if not rule.text.startswith(side):
+        return Judged(outcome="inconclusive", reason=f"the better side here is {side}", remedy=f"write {side}")
+    sign = 1 if side == "<=" else -1
+    if kind(rule.metric) == "felt":
+        return _within(rule, change, sign)
+    over = sign * (change.after - rule.limit) > 0
+    return Judged(outcome="regressed" if over else "pass", reason=f"{change.after:.6g} {change.unit}")
+
+
+def _within(rule: Rule, change: Change, sign: int) -> Judged:
+    """What a machine felt is known as closely as its interval says. `sign` is 1 where less is better, else -1."""
     low, high = change.after_low, change.after_high
-    if kind(rule.metric) != "felt":
-        return Judged(outcome="regressed" if sign * (change.after - rule.limit) > 0 else "pass", reason=told)
-    if low is None or high is None:
-        return Judged(outcome="inconclusive", reason=f"{told}, without an interval", remedy=_MORE)
+    if low is None or high is None or (change.after_processes or 0) < FEWEST_PROCESSES:
+        few = f"{change.after:.6g} {change.unit}, without an interval from {FEWEST_PROCESSES} or more processes"
+        return Judged(outcome="inconclusive", reason=few, remedy=_MORE)
     told = f"{change.after:.6g} [{low:.6g}, {high:.6g}] {change.unit}"
     best, worst = (low, high) if sign > 0 else (high, low)
     if sign * (best - rule.limit) > 0:
@@ -170,10 +203,12 @@ def _among_many(verdicts: Sequence[Verdict], judged: Sequence[Judged]) -> list[V
     return told
 
 
-def _confirmed(verdict: Verdict, again: Change | None, rules: Sequence[Rule]) -> Verdict:
-    """A regression that does not show again is open."""
-    if verdict.outcome != "regressed" or again is None:
+def _confirmed(verdict: Verdict, again: Change | None, rules: Sequence[Rule], asked: Collection[str]) -> Verdict:
+    """A regression that does not show again is open; one that could not be looked at again stands, and says so."""
+    if verdict.outcome != "regressed" or verdict.case not in asked or kind(verdict.metric) != "felt":
         return verdict
+    if again is None:
+        return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; measured once more, it gave no figure")
     rule = next(r for r in in_force(rules, verdict.case) if str(r) == verdict.rule)
     found = hold(rule, again)
     if found.outcome == "regressed":

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from bench.analyse.comparable import machine_differences, runtime_of
-from bench.analyse.kinds import Kind, better, check_metrics, kind
+from bench.analyse.kinds import Kind, better, better_by, check_metrics, kind
 from bench.errors import UserError
 from bench.record.metric import METRICS, Direction
 from bench.stats.changepoint import LEAST, ChangePoint, change_points
@@ -178,6 +178,7 @@ def history(
             remedy=f"names look like {', '.join(list(there)[:3]) or 'none: the runs hold no case'}",
         )
     series = [_Series(name, metric, runs) for name in names]
+    ways = {s.better for s in series}
     steps = [s.steps(alpha) for s in series]
     real = discoveries([min((step.p_value for step in of), default=1.0) for of in steps], rate=alpha)
     trends = [
@@ -187,7 +188,7 @@ def history(
     return History(
         metric=metric,
         unit=METRICS[metric].unit,
-        better=better(metric),
+        better=ways.pop() if len(ways) == 1 else better(metric),
         runs=tuple(run.label for run in runs),
         cases=tuple(
             s.told(of if is_real else (), found.change if found is not None and drifts_so else None)
@@ -254,6 +255,8 @@ class _Series:
         self.points = tuple(run.point(case) for run in runs)
         self.at = [at for at, point in enumerate(self.points) if point.value is not None]
         self.values = [point.value for point in self.points if point.value is not None]
+        told = (run.cases.get(case, {}).get("judged_by") for run in reversed(runs))
+        self.better = better_by(metric, next(filter(None, told), None)) or better(metric)
 
     def steps(self, alpha: float) -> tuple[ChangePoint, ...]:
         """Change points over the values, whose indices leave out the gaps."""
@@ -295,7 +298,7 @@ class _Series:
 
     def _turn(self, step: ChangePoint) -> Turn:
         point = self.points[self.at[step.at]]
-        way = better(self.metric)
+        way = self.better
         return Turn(
             at=self.at[step.at],
             run=point.run,

@@ -102,7 +102,7 @@ def _too_few(change: Change) -> bool:
 
 
 def _without_ratio(change: Change) -> Judged:
-    if change.ratio is not None:
+    if change.ratio is not None or (change.before is not None and change.after is not None and not change.absent):
         return Judged(outcome="inconclusive", reason="a side is not positive, so that there is no ratio")
     return Judged(outcome="inconclusive" if change.refused else "missing", reason=change.absent or "there is no figure")
 
@@ -144,8 +144,12 @@ def _detectable(change: Change) -> float:
     assert change.spread is not None
     if change.basis == "paired rounds":
         rounds = kept(change.n)
-        return minimal_detectable_effect(rounds, change.spread * math.sqrt(rounds))
+        return minimal_detectable_effect(rounds, change.spread * math.sqrt(rounds), alpha=_alpha(change))
     return math.expm1(_POWER_Z * change.spread)
+
+
+def _alpha(change: Change) -> float:
+    return _ERROR if change.confidence is None else 1 - change.confidence
 
 
 def _p_value(beyond: float, change: Change) -> float:
@@ -170,7 +174,7 @@ def _needed(change: Change, allowed: float) -> str:
         return "allow more than 0 %: no evidence shows that nothing changed at all"
     if change.basis == "paired rounds":
         try:
-            rounds = rounds_needed(allowed, change.spread * math.sqrt(kept(change.n)))
+            rounds = rounds_needed(allowed, change.spread * math.sqrt(kept(change.n)), alpha=_alpha(change))
             rounds = math.ceil(rounds * change.n / kept(change.n))
         except ValueError as error:
             return str(error)

@@ -14,7 +14,7 @@ Kind = Literal["felt", "quality", "artifact"]
 """`felt`: what the machine felt (time, memory, energy), of this machine only. `quality`: what the outputs are worth, of
 the evaluation data. `artifact`: of the file alone."""
 
-ARTIFACT = frozenset({"size"})
+ARTIFACT = frozenset({"size", "macs"})
 QUALITY = frozenset(
     {
         "accuracy",

@@ -25,7 +25,7 @@ _UNITS: dict[str, dict[str, float]] = {
     "1/s": {"": 1.0, "/s": 1.0, "1/s": 1.0},
     "dB": {"": 1.0, "dB": 1.0},
 }
-_SHARE = re.compile(r"[-+]?\s*(\d+(?:\.\d+)?)\s*%")
+_SHARE = re.compile(r"([-+]?)\s*(\d+(?:\.\d+)?)\s*%")
 _POINTS = re.compile(r"[-+]?\s*(\d+(?:\.\d+)?)\s*pt")
 _BUDGET = re.compile(r"(<=|>=)\s*(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(\S*)")
 
@@ -64,7 +64,13 @@ def parse_rule(metric: str, text: str, *, cases: str = EVERY, where: str = "rule
         raise UserError(f"no value of {metric} is better than another", where=where, remedy="gate another metric")
     words = text.strip()
     if found := _SHARE.fullmatch(words):
-        limit = float(found[1]) / 100
+        limit = float(found[2]) / 100
+        if found[1] == ("-" if better(metric) == "lower" else "+") and limit:
+            raise UserError(
+                f"{words} of {metric} is an improvement",
+                where=where,
+                remedy=f"write {words[1:].strip()}, without a sign",
+            )
         if limit >= 1 and better(metric) == "higher":
             raise UserError(f"{metric} cannot lose {words}", where=where, remedy="give less than 100%")
         return Rule(metric=metric, form="share", limit=limit, text=words, cases=cases)

@@ -55,4 +55,4 @@ def compare(
         print_json(comparison_document(found))
     else:
         show(consoles()[0], found)
-    raise typer.Exit(INCONCLUSIVE if found.refusing else DONE)
+    raise typer.Exit(INCONCLUSIVE if any(change.refused for change in found.changes) else DONE)

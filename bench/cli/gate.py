@@ -47,10 +47,13 @@ def gate(
     again: Annotated[
         bool, typer.Option("--again/--no-again", help="Measure what regressed once more before it counts.")
     ] = True,
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="With --paired: rounds at most.")] = 50,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=2, help="With --paired: rounds at most, 50 unless said.")
+    ] = None,
     budget: Annotated[
-        float, typer.Option("--budget", metavar="SECONDS", min=0, help="With --paired: time for all rounds together.")
-    ] = 600,
+        float | None,
+        typer.Option("--budget", metavar="SECONDS", min=0, help="With --paired: time for all rounds, 600 unless said."),
+    ] = None,
     runtime: Annotated[
         list[str] | None,
         typer.Option("--runtime", metavar="TARGET", help="With --paired: measure with this runtime (repeatable)."),
@@ -60,7 +63,9 @@ def gate(
     ] = None,
     inputs: InputsOption = None,
     models: ModelsOption = None,
-    seed: Annotated[int, typer.Option("--seed", help="With --paired: seed of data and of the order of cases.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="With --paired: seed of data and of the order of cases.")
+    ] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write a pull-request comment.")
     ] = None,
@@ -71,7 +76,8 @@ def gate(
 ) -> None:
     """Hold a run against a baseline by rules, for continuous integration.
 
-    Exit codes: 0 passed, 1 regressed, 2 bad input, 3 not enough evidence, not comparable, or something is missing.
+    Exit codes: 0 passed, 1 regressed or a case failed, 2 bad input, 3 not enough evidence, not comparable, or something
+    is missing, 130 interrupted.
     """
     from bench.cli.signals import stop_like_ctrl_c
     from bench.report.ab import LivePairs
@@ -85,7 +91,15 @@ def gate(
 
     output, progress = consoles()
     words = (*(max_regression or ()), *(rule or ()))
-    of_pairs = {"--runtime": runtime, "--data": data, "--inputs": inputs, "--models": models}
+    of_pairs = {
+        "--rounds": rounds,
+        "--budget": budget,
+        "--seed": seed,
+        "--runtime": runtime,
+        "--data": data,
+        "--inputs": inputs,
+        "--models": models,
+    }
     of_runs = {"--allow-mismatch": allow, "--normalise-by": normalise_by}
     refuse(*(of_runs, "with --paired both sides are measured here") if paired else (of_pairs, "that is for --paired"))
     with stop_like_ctrl_c(), LivePairs(progress) as live:
@@ -98,10 +112,18 @@ def gate(
                 data=None if data is None else str(data.resolve()),
                 inputs=None if inputs is None else str(inputs.resolve()),
                 model_folders=tuple(str(folder.resolve()) for folder in models or ()),
-                seed=seed,
+                seed=seed or 0,
             )
             with open_models(sides, live) as opened:
-                report = gate_pairs(opened, rules, rounds=rounds, budget_s=budget, seed=seed, events=live)
+                report = gate_pairs(
+                    opened,
+                    rules,
+                    rounds=rounds or 50,
+                    budget_s=600 if budget is None else budget,
+                    seed=seed or 0,
+                    events=live,
+                    confirm=again,
+                )
         else:
             asked = Asked(
                 baseline=baseline,
@@ -114,9 +136,9 @@ def gate(
                 measure_again=again,
             )
             report = gate_runs(asked, live)
-    write_reports(report, markdown=markdown, junit=junit, github=github)
     if json:
         print_json(gate_document(report))
     else:
         draw(output, report)
+    write_reports(report, markdown=markdown, junit=junit, github=github)
     raise typer.Exit(report.exit_code)

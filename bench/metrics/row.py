@@ -31,7 +31,7 @@ def make_row(
     So does a floor that has to be reached and is not, but then the figures stay.
     """
     bad = next((seen for seen in observations if seen.status != "ok"), None)
-    size = _size(artifact)
+    of_file = _of_artifact(artifact)
     if bad is not None:
         failure = bad.failure or Failure(reason="no reason was recorded", phase="unknown")
         reason = f"the case {'failed' if bad.status == 'failed' else 'could not be made'}: {failure.reason}"
@@ -40,7 +40,7 @@ def make_row(
             case=case,
             status=bad.status,
             dataset=dataset,
-            metrics=absent | ({"size": size} if artifact else {}),
+            metrics=absent | (of_file if artifact else {}),
             artifact=artifact,
             failure=failure,
             invocations=len(observations),
@@ -52,7 +52,7 @@ def make_row(
         | memory.figures(observations)
         | energy.figures(observations)
         | _quality(observations)
-        | {"size": size}
+        | of_file
     )
     missed, below = judge(floors, case.variant, figures)
     return Row(
@@ -91,10 +91,14 @@ def _facts(observations: Sequence[Observation]) -> dict[str, Any]:
     }
 
 
-def _size(artifact: Artifact | None) -> Measurement:
+def _of_artifact(artifact: Artifact | None) -> dict[str, Measurement]:
+    """What the file is, whoever runs it."""
     if artifact is None:
-        return Measurement.unavailable("B", "there is no artifact")
-    return Measurement(value=float(artifact.bytes), unit="B", n=1, how="measured:file-size")
+        return {name: Measurement.unavailable(METRICS[name].unit, "there is no artifact") for name in ("size", "macs")}
+    macs = Measurement.unavailable("1", "an operator of the graph has work that is not counted")
+    if artifact.macs is not None:
+        macs = Measurement(value=float(artifact.macs), unit="1", n=1, how="measured:graph")
+    return {"size": Measurement(value=float(artifact.bytes), unit="B", n=1, how="measured:file-size"), "macs": macs}
 
 
 def _quality(observations: Sequence[Observation]) -> dict[str, Measurement]:

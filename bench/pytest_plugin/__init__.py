@@ -27,8 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-results",
         metavar="DIR",
         type=Path,
-        default=Path("results"),
-        help="Folder of the runs and baselines among which --bench-baseline is looked up. Default: results.",
+        help="Folder of the runs and baselines; default: results in the root folder.",
     )
     group.addoption(
         "--bench-baseline", metavar="NAME|RUN|FILE", help="What the rules of a gate hold the figures against."

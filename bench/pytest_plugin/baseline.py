@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.errors import UserError
@@ -24,7 +26,8 @@ def baseline(config: pytest.Config) -> Snapshot:
 
 
 def _open(config: pytest.Config) -> Snapshot:
-    results = config.rootpath / RESULTS
+    folder: Path | None = config.getoption("bench_results")
+    results = config.rootpath / RESULTS if folder is None else config.invocation_params.dir / folder
     given: str | None = config.getoption("bench_baseline")
     if given:
         return open_snapshot(given, results)

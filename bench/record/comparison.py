@@ -11,7 +11,7 @@ from bench.record.metric import Direction
 Outcome = Literal["pass", "regressed", "improved", "inconclusive", "missing"]
 Basis = Literal["exact", "intervals", "paired rounds", "none"]
 
-PASSED, REGRESSED, UNDECIDED = 0, 1, 3
+PASSED, REGRESSED, UNDECIDED, INTERRUPTED = 0, 1, 3, 130
 """Exit codes of a comparison."""
 
 
@@ -25,7 +25,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     the side that has fewer. `spread` is the standard error of log(ratio). Where there is no ratio, `absent` says why: a
     figure that is missing, or rows that may not be compared (`refused`). `better` is set where the metric's own table
     does not say which way is better for this case: an "accuracy" that is an error. `labels` qualify the figure
-    wherever it is shown ("normalised by ...", "allowed: kernel").
+    wherever it is shown ("normalised by ...", "allowed: kernel"). `after_processes` counts the
+    process invocations behind the candidate's figure. `broken` is why the candidate's case failed where the
+    baseline's did not.
     """
 
     case: str
@@ -46,6 +48,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     refused: bool = False
     labels: tuple[str, ...] = ()
     better: Direction | None = None
+    after_processes: int | None = None
+    broken: str | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +78,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -84,7 +89,9 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 pass or improved, 1 regressed, 3 inconclusive or missing."""
+        """0 pass or improved, 1 regressed, 3 inconclusive or missing, 130 interrupted."""
+        if self.interrupted:
+            return INTERRUPTED
         return {"regressed": REGRESSED, "inconclusive": UNDECIDED, "missing": UNDECIDED}.get(self.outcome, PASSED)
 
 
@@ -101,8 +108,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 class AbReport(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides measured in turns on this machine: every round's values, and what they say.
 
-    `stopped_by` says why no further round was made ("decision", "budget", "rounds"). `kept` is the folder of the raw
-    observations, None where none were kept.
+    `stopped_by` says why no further round was made ("decision", "budget", "rounds").
     """
 
     a: str

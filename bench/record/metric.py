@@ -88,5 +88,6 @@ METRICS: dict[str, Metric] = {
         Metric("idle_power", "idle", "W", "neither", "mean power at rest before and after the case"),
         Metric("power", "power", "W", "lower", "mean power over the measured phase"),
         Metric("size", "size", "B", "lower", "bytes of the artifact on disk"),
+        Metric("macs", "MACs", "1", "lower", "multiply-accumulates of the artifact for one example"),
     )
 }

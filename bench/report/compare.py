@@ -15,13 +15,15 @@ from bench.report.table import ABSENT, Column, Table
 from bench.report.terminal import fit
 
 STYLES: dict[texts.Standing, str] = {"worse": "red", "better": "green", "unclear": "", "absent": "magenta", "same": ""}
+MOST = 200
+"""Rows that are listed: drawing tens of thousands takes minutes, and nobody reads them."""
 _COUNTED: dict[texts.Standing, str] = {"absent": "without a ratio", "same": "unchanged"}
 
 
 def show(console: Console, found: Comparison) -> None:
     """Print a comparison: the table, in what the two differ, and what has to be known."""
     there = [c for c in found.changes if c.before is not None or c.after is not None]
-    draw(console, there, f"{found.after} against {found.before}")
+    draw(console, there, f"{found.after} against {found.before}", MOST)
     if found.refusing:
         console.print(Text("Not compared, since the machines differ in what matters:", style="bold"))
         for difference in found.refusing:

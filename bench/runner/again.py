@@ -28,4 +28,7 @@ def measure_again(folder: Path, cases: Sequence[str], events: Events) -> Snapsho
     conduct.same_machine(manifest.environment, read_environment(), folder)
     planned = plan_again(manifest)
     wanted = tuple(case for case in planned.cases if case.name in set(cases))
-    return read_run(Path(conduct.start(msgspec.structs.replace(planned, cases=wanted), folder / FOLDER, events).folder))
+    result = conduct.start(msgspec.structs.replace(planned, cases=wanted), folder / FOLDER, events)
+    if result.manifest.status == "interrupted":
+        raise KeyboardInterrupt
+    return read_run(Path(result.folder))

@@ -10,7 +10,7 @@ import msgspec
 from bench.analyse.comparable import check_allowed
 from bench.analyse.gate import Again, gate
 from bench.analyse.rules import Rule, parse_word, rules_of
-from bench.errors import UserError
+from bench.errors import Absent, UserError
 from bench.record.comparison import GateReport
 from bench.runner.again import measure_again
 from bench.runner.events import Events
@@ -47,7 +47,7 @@ def gate_runs(asked: Asked, events: Events) -> GateReport:
     rules = all_rules(asked.suite, asked.rules, after.folder)
     try:
         before = open_snapshot(asked.baseline, asked.results)
-    except UserError as error:
+    except Absent as error:
         before = empty(asked.baseline)
         absent: tuple[str, ...] = (f"there is no baseline to hold against: {error.what}",)
     else:

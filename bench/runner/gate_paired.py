@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench.analyse.gate import gate_changes, hold
+from bench.analyse.gate import doubtful_cases, gate_changes, hold
 from bench.analyse.judge import change_of_series
 from bench.analyse.kinds import better_by, kind
 from bench.analyse.rules import Rule, in_force
-from bench.record.comparison import Change, GateReport, Series, Verdict
+from bench.record.comparison import Change, GateReport, Series
+from bench.record.metric import METRICS
 from bench.runner.ab import FIRST_LOOK, confidence_of, versions_of
 from bench.runner.paired import Paired, PairEvents, run_pairs
 from bench.runner.sides import ModelSide, Opened
@@ -22,17 +23,26 @@ _OPEN = ("inconclusive", "missing")
 
 
 def gate_pairs(
-    opened: Opened, rules: Sequence[Rule], *, rounds: int, budget_s: float, seed: int, events: PairEvents
+    opened: Opened,
+    rules: Sequence[Rule],
+    *,
+    rounds: int,
+    budget_s: float,
+    seed: int,
+    events: PairEvents,
+    confirm: bool = True,
 ) -> GateReport:
     """The gate's report on `opened.b` (the candidate) against `opened.a`.
 
     At most `rounds` rounds and about `budget_s` seconds. What regressed is measured once more, in fresh rounds until it
-    is decided anew, at most as long again. Figures of quality come from one further process a side and case.
+    is decided anew, at most as long again, unless `confirm` is False. Rules are for the full names of the candidate's
+    cases. Figures of quality come from one further process a side and case.
     """
     looks = schedule(min(FIRST_LOOK, rounds), rounds)
+    full = {case: opened.names.get(case, case) for case in opened.cases}
 
     def settled(case: str, done: int, series: Mapping[str, Series]) -> bool:
-        felt = [rule for rule in in_force(rules, case) if kind(rule.metric) == "felt"]
+        felt = [rule for rule in in_force(rules, full[case]) if kind(rule.metric) == "felt"]
         changes = {rule: series.get(rule.metric) for rule in felt}
         return all(
             found is None or hold(rule, change_of_series(found, looks.at(done))).outcome not in _OPEN
@@ -45,28 +55,38 @@ def gate_pairs(
         )
 
     paired = measured(opened.cases, seed)
-    changes = _changes(looks, paired)
-    changes += _exact(opened, [rule.metric for rule in rules], events)
-    failed = {case: str(broken) for case, broken in paired.failures.items()}
-    verdicts = gate_changes(changes, rules, failed=failed)
+    exact = [] if paired.stopped_by == "interrupted" else _exact(opened, [rule.metric for rule in rules], events)
+    changes = [_named(change, full) for change in (*_changes(looks, paired), *exact)]
+    failed = {full[case]: str(broken) for case, broken in paired.failures.items()}
+    broken = {full[case]: str(b) for case, b in paired.failures.items() if b.side == opened.b.name}
+    verdicts = gate_changes(changes, rules, failed=failed, broken=broken)
     notes = [*opened.notes, *versions_of(opened)]
-    bad = list(dict.fromkeys(v.case for v in verdicts if _by_rounds(v)))
-    if bad and paired.stopped_by != "interrupted":
-        again = measured(bad, seed + 1)
-        verdicts = gate_changes(changes, rules, _changes(looks, again), failed)
+    interrupted = paired.stopped_by == "interrupted"
+    bad = doubtful_cases(verdicts)
+    if bad and confirm and not interrupted:
+        again = measured([case for case in opened.cases if full[case] in bad], seed + 1)
+        anew = [_named(change, full) for change in _changes(looks, again)]
+        verdicts = gate_changes(changes, rules, anew, failed, broken, bad)
+        interrupted = again.stopped_by == "interrupted"
         notes.append(f"{len(bad)} cases that had regressed were measured once more")
     notes.append(
         f"{max(paired.rounds.values(), default=0)} rounds in {paired.seconds:.0f} s, ended by {paired.stopped_by}"
     )
-    return GateReport(baseline=opened.a.name, candidate=opened.b.name, verdicts=tuple(verdicts), notes=tuple(notes))
+    return GateReport(
+        baseline=opened.a.name,
+        candidate=opened.b.name,
+        verdicts=tuple(verdicts),
+        notes=tuple(notes),
+        interrupted=interrupted,
+    )
 
 
 def _changes(looks: Schedule, paired: Paired) -> list[Change]:
     return [change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series]
 
 
-def _by_rounds(verdict: Verdict) -> bool:
-    return verdict.outcome == "regressed" and verdict.change is not None and verdict.change.basis == "paired rounds"
+def _named(change: Change, full: Mapping[str, str]) -> Change:
+    return msgspec.structs.replace(change, case=full[change.case], after_processes=change.n)
 
 
 def _exact(opened: Opened, metrics: Iterable[str], events: PairEvents) -> list[Change]:
@@ -76,8 +96,13 @@ def _exact(opened: Opened, metrics: Iterable[str], events: PairEvents) -> list[C
         return []
     wanted = list(dict.fromkeys(metrics))
     found = []
-    if "size" in wanted:
-        found += [_change(case, "size", "B", float(a.size(case)), float(b.size(case)), 1) for case in opened.cases]
+    for metric in (m for m in wanted if kind(m) == "artifact"):
+        for case in opened.cases:
+            before, after = a.of_file(case, metric), b.of_file(case, metric)
+            if before is None or after is None:
+                found.append(Change(case=case, metric=metric, unit="", absent="it is not counted for this file"))
+            else:
+                found.append(_change(case, metric, METRICS[metric].unit, before, after, 1))
     judged = [metric for metric in wanted if kind(metric) == "quality"]
     if judged:
         with tempfile.TemporaryDirectory(prefix="bench-gate-") as scratch:
@@ -89,8 +114,8 @@ def _exact(opened: Opened, metrics: Iterable[str], events: PairEvents) -> list[C
 def _quality(
     case: str, metrics: Sequence[str], sides: tuple[ModelSide, ModelSide], scratch: Path, events: PairEvents
 ) -> list[Change]:
-    if sides[0].data(case) != sides[1].data(case):
-        why = "not comparable: the evaluation data differ"
+    if sides[0].data(case) != sides[1].data(case) or sides[0].judged_by(case) != sides[1].judged_by(case):
+        why = "not comparable: the evaluation data or the task metric differ"
         return [Change(case=case, metric=metric, unit="", absent=why, refused=True) for metric in metrics]
     before, after = (side.quality(case, scratch, events.progress) for side in sides)
     changes = []
@@ -115,5 +140,4 @@ def _change(case: str, metric: str, unit: str, before: float, after: float, n: i
         ratio=ratio,
         basis="exact",
         n=n,
-        absent=None if before else "the baseline is 0, so that there is no ratio",
     )

@@ -17,6 +17,8 @@ from bench.record.observation import Failure
 from bench.worker.measure import OnProgress
 
 _TAIL_LINES = 12
+PREPARE_S = 3600.0
+"""What a preparation may last: a build takes longer than the rounds may."""
 
 
 class CommandSide:
@@ -86,9 +88,9 @@ def checked_out(revisions: tuple[str, str], scratch: Path) -> Iterator[tuple[tup
         subprocess.run(["git", "-C", str(top), "worktree", "prune"], capture_output=True, check=False)
 
 
-def prepare(command: str, name: str, folder: Path, timeout_s: float) -> None:
-    """Run `command` once in the worktree of a revision. Raises `UserError` where it fails."""
-    done = run_command(command, folder, timeout_s)
+def prepare(command: str, name: str, folder: Path) -> None:
+    """Run `command` once in the worktree of a revision, `PREPARE_S` at most. Raises `UserError` where it fails."""
+    done = run_command(command, folder, PREPARE_S)
     if isinstance(done, Failure):
         raise UserError(
             f"it could not be prepared: {done.reason}\n{done.tail}".rstrip(),

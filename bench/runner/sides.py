@@ -62,12 +62,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Two sides ready to be measured, the cases that both have, and what has to be said of them."""
+    """Two sides ready to be measured, the cases that both have, and what has to be said of them.
+
+    `names` gives the full name of B's case where `cases` has the part of it that both share.
+    """
 
     a: Side
     b: Side
     cases: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    names: dict[str, str] = {}
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -102,9 +106,10 @@ class ModelSide:
         self.versions |= dict.fromkeys(_versions(seen))
         return figures(seen)
 
-    def size(self, case: str) -> int:
-        """Bytes of the artifact."""
-        return self._jobs[case].job.artifact.bytes
+    def of_file(self, case: str, metric: str) -> float | None:
+        """Bytes ("size") or multiply-accumulates ("macs") of the artifact; None where they are not known."""
+        artifact = self._jobs[case].job.artifact
+        return {"size": artifact.bytes, "macs": artifact.macs}[metric]
 
     def data(self, case: str) -> str | None:
         """SHA-256 of what its quality is judged by."""
@@ -187,7 +192,9 @@ def open_models(asked: Asked, events: Events) -> Iterator[Opened]:
             ModelSide(name, {case: pair[at] for case, pair in pairs.items()}, sampler, pythons[at])
             for at, name in enumerate(_names(asked))
         )
-        yield Opened(a, b, tuple(pairs), (*notes, *unpaired))
+        yield Opened(
+            a, b, tuple(pairs), (*notes, *unpaired), {case: ready.job.case.name for case, (_, ready) in pairs.items()}
+        )
 
 
 @contextmanager
@@ -209,7 +216,7 @@ def open_revisions(
         for name, place in (a, b):
             if preparation is not None:
                 events.stage(f"preparing {name}: {preparation}")
-                prepare(preparation, name, place, timeout_s)
+                prepare(preparation, name, place)
             sides.append(CommandSide(name, command, place, timeout_s))
         yield Opened(sides[0], sides[1], (command,))
 

@@ -42,6 +42,7 @@ GATED = (
     "energy",
     "energy_net",
     "size",
+    "macs",
 )
 """The metrics whose absence is kept too, with its reason: a gate has to tell "never measured" from "no longer"."""
 

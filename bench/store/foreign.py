@@ -15,10 +15,11 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from polars.exceptions import PolarsError
 
 from bench.errors import UserError
 from bench.machine.environment import FEATURES
@@ -37,12 +38,14 @@ _AGGREGATE = re.compile(r"(.+)_(mean|median|stddev|cv|min|max|BigO|RMS)")
 _REMEDY = "give the JSON of pytest-benchmark (--benchmark-json) or Google Benchmark (--benchmark_format=json)"
 
 Figures = dict[str, Measurement]
+_Rounds = Annotated[int, msgspec.Meta(ge=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Stats(msgspec.Struct, frozen=True):
     median: float
     mean: float
-    rounds: int
+    rounds: _Rounds
     iterations: int = 1
     data: list[float] | None = None
 
@@ -64,7 +67,7 @@ class _Google(msgspec.Struct, frozen=True):
     name: str
     run_name: str | None = None
     run_type: Literal["iteration", "aggregate"] | None = None
-    repetitions: int = 0
+    repetitions: _Count = 0
     aggregate_name: str | None = None
     time_unit: Literal["ns", "us", "ms", "s"] = "ns"
     real_time: float | None = None
@@ -116,8 +119,11 @@ def read_foreign(path: Path) -> Snapshot:
         if "machine_info" in keys:
             return _from_pytest(msgspec.convert(content, _PytestFile), path)
         return _from_google(msgspec.convert(content, _GoogleFile), path)
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise UserError(f"the file is damaged: {error}", where=str(path), remedy=_REMEDY) from error
+    # A count may be beyond what a column holds, and JSON may escape half a character, which no column holds.
+    except (msgspec.ValidationError, OverflowError, PolarsError, UnicodeEncodeError) as error:
+        raise UserError(
+            f"the file is damaged: {str(error).splitlines()[0]}", where=str(path), remedy=_REMEDY
+        ) from error
 
 
 def _from_pytest(found: _PytestFile, path: Path) -> Snapshot:
@@ -147,7 +153,7 @@ def _from_pytest(found: _PytestFile, path: Path) -> Snapshot:
 def _rounds(stats: _Stats, case: str, path: Path) -> Figures:
     """The median with its interval where the rounds were saved, and the mean."""
     data = np.array(stats.data or [], dtype=np.float64)
-    for time in (stats.median, stats.mean, *(data if not np.isfinite(data).all() else ())):
+    for time in (stats.median, stats.mean, *(data if not (np.isfinite(data) & (data >= 0)).all() else ())):
         _check(time, "stats", case, path)
     how = "measured:pytest-benchmark" + (
         f"; rounds are means of {stats.iterations} iterations" if stats.iterations > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.errors import UserError, unknown
+from bench.errors import Absent, UserError, unknown
 from bench.store import baselines, runs
 from bench.store.foreign import read_foreign
 from bench.store.manifest import NAME
@@ -22,7 +22,14 @@ def open_snapshot(word: str, results: Path) -> Snapshot:
     file, told apart by content. Raises `UserError` where it is none of them, more than one, or cannot be read.
     """
     if word.startswith(PREFIX):
-        return baselines.current(results, word.removeprefix(PREFIX))
+        name, there = word.removeprefix(PREFIX), baselines.names(results)
+        if name not in there:
+            raise Absent(
+                f"no baseline is named {name!r}",
+                where=str(results),
+                remedy=f"`bench baseline save NAME` makes one; there are: {', '.join(there) or 'none'}",
+            )
+        return baselines.current(results, name)
     meanings = _meanings(word, results)
     if len(meanings) > 1:
         raise UserError(
@@ -32,16 +39,19 @@ def open_snapshot(word: str, results: Path) -> Snapshot:
         )
     for opened in meanings.values():
         return opened()
+    if len(Path(word).parts) > 1:
+        raise UserError("there is no such file or folder", where=word, remedy="check the path")
     known = [folder.name for folder in runs.list_runs(results)]
     kept = [f"{PREFIX}{name}" for name in baselines.names(results)]
     if not known and not kept:
-        raise UserError(
+        raise Absent(
             f"no run, baseline or file is named {word!r}: there is none in {results}",
             where=word,
             remedy="make a run with `bench run`, or give the path of a file",
         )
     latest = ["latest"] if known else []
-    raise unknown("run, baseline or file", word, [*known, *latest, *kept], where=str(results))
+    error = unknown("run, baseline or file", word, [*known, *latest, *kept], where=str(results))
+    raise Absent(error.what, where=error.where, remedy=error.remedy)
 
 
 def _meanings(word: str, results: Path) -> dict[str, Callable[[], Snapshot]]:

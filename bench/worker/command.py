@@ -31,7 +31,8 @@ def _run(command: str, folder: str, environment: dict[str, str]) -> dict[str, fl
     """Wall and CPU time (s), peak resident set (B) of the largest of its processes, and how it ended."""
     os.chdir(folder)
     before = time.perf_counter()
-    pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environment, setsigdef=[signal.SIGINT])
+    # Python ignores SIGPIPE, which a shell's pipes need.
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environment, setsigdef=[signal.SIGINT, signal.SIGPIPE])
     _, status, used = os.wait4(pid, 0)
     return {
         "wall_time": time.perf_counter() - before,

@@ -8,6 +8,7 @@ import pytest
 from bench.analyse.gate import gate, gate_changes
 from bench.analyse.judge import change_of_series
 from bench.analyse.rules import parse_word
+from bench.errors import UserError
 from bench.record.comparison import Series
 from bench.store.snapshot import empty
 from tests.analyse.snapshots import CASE, figure, latency, snapshot
@@ -86,7 +87,68 @@ def test_an_accuracy_that_is_an_error_is_better_when_it_is_lower():
         return snapshot(label, figures, cases={CASE: {"judged_by": "mae"}})
 
     assert _gate(run("a", 0.50), run("b", 0.60), "accuracy=5%").outcome == "regressed"
-    assert _gate(run("a", 0.50), run("b", 0.40), "accuracy=-0.5pt").outcome == "improved"
+    assert _gate(run("a", 0.50), run("b", 0.40), "accuracy=5%").outcome == "improved"
+    assert _gate(run("a", 0.50), run("b", 0.50), "accuracy=-0.5pt").outcome == "inconclusive", "errors have no points"
+    assert _gate(run("a", 0.50), run("b", 0.60), "accuracy>=0.3").outcome == "inconclusive", "the wrong side"
+    assert _gate(run("a", 0.50), run("b", 0.60), "accuracy<=0.55").outcome == "regressed"
+
+
+def test_a_case_that_failed_in_the_candidate_alone_is_a_regression():
+    figures = {CASE: {"p50_latency": figure(1.0, 0.005)}}
+    fell = snapshot("b", figures, cases={CASE: {"status": "failed", "reason": "accuracy below its floor"}})
+    report = _gate(latency("a", 1.0), fell, "p50_latency=5%")
+    assert (report.outcome, report.exit_code) == ("regressed", 1)
+    assert "accuracy below its floor" in report.verdicts[0].reason
+    assert _gate(fell, fell, "p50_latency=5%").outcome != "regressed"
+
+
+def test_what_is_no_number_passes_no_rule():
+    def run(label, accuracy):
+        return snapshot(label, {CASE: {"accuracy": figure(accuracy)}})
+
+    for rule in ("accuracy=5%", "accuracy=-0.5pt", "accuracy>=0.5"):
+        assert _gate(run("a", 0.9), run("b", float("nan")), rule).outcome == "missing"
+
+
+def test_a_share_of_nothing_is_open_and_points_of_it_are_counted():
+    def run(label, accuracy):
+        return snapshot(label, {CASE: {"accuracy": figure(accuracy)}})
+
+    assert _gate(run("a", 0.0), run("b", 0.1), "accuracy=5%").outcome == "inconclusive"
+    assert _gate(run("a", 0.0), run("b", 0.1), "accuracy=-0.5pt").outcome == "improved"
+
+
+def test_a_budget_needs_samples_and_more_than_one_process():
+    assert _gate(empty("none"), latency("b", 0.008, 0.01, invocations=1), "p50_latency<=10ms").outcome == "inconclusive"
+    none = snapshot("b", {CASE: {"accuracy": figure(0.9, n=0)}})
+    assert _gate(empty("none"), none, "accuracy>=0.5").outcome == "missing"
+
+
+def test_a_normalised_regression_is_measured_again_with_its_reference():
+    other = "m/int8/litert-xnnpack/t1/b1/single-stream"
+
+    def run(label, slow=1.0):
+        figures = {CASE: {"p50_latency": figure(slow, 0.005)}, other: {"p50_latency": figure(1.0, 0.005)}}
+        return snapshot(label, figures, machine={"cpu_model": label})
+
+    asked = []
+
+    def again(cases):
+        asked.append(list(cases))
+        return run("c", 1.2)
+
+    report = _gate(run("a"), run("b", 1.2), "p50_latency=5%", normalise_by=other, again=again)
+    assert asked == [[CASE, other]]
+    assert [(v.case, v.outcome) for v in report.verdicts] == [(CASE, "regressed")]
+
+
+def test_a_regression_that_cannot_be_measured_again_stands_and_says_so():
+    def again(cases):
+        raise UserError("this is another machine")
+
+    report = _gate(latency("a", 1.0), latency("b", 1.1), "p50_latency=5%", again=again)
+    assert report.exit_code == 1
+    assert "another machine" in " ".join(report.notes)
 
 
 def test_a_budget_is_of_the_candidate_alone_and_its_interval_decides():
@@ -157,8 +219,8 @@ def test_paired_rounds_are_held_to_the_same_rules_and_confirmed_by_fresh_ones():
     first = _rounds(1.1, 1)
     (regressed, size) = gate_changes([first], rules)
     assert (regressed.outcome, size.outcome) == ("regressed", "missing")
-    assert gate_changes([first], rules, [_rounds(1.1, 2)])[0].outcome == "regressed"
-    assert gate_changes([first], rules, [_rounds(1.0, 3)])[0].outcome == "inconclusive"
+    assert gate_changes([first], rules, [_rounds(1.1, 2)], asked_again=["c"])[0].outcome == "regressed"
+    assert gate_changes([first], rules, [_rounds(1.0, 3)], asked_again=["c"])[0].outcome == "inconclusive"
 
 
 def test_a_case_that_broke_in_a_paired_gate_is_missing_with_the_reason():

@@ -177,3 +177,9 @@ def test_an_unknown_metric_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(UserError) as raised:
         history([run(0, 1.0)], "p50_latenc")
     assert "'p50_latency'" in str(raised.value)
+
+
+def test_an_accuracy_that_is_an_error_is_better_lower() -> None:
+    for judged, improved in (("mae", False), ("top1", True)):
+        (turn,) = series(metric="accuracy", fields={"judged_by": judged}).turns
+        assert turn.improved is improved

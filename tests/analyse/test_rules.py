@@ -37,6 +37,8 @@ def test_points_are_of_a_share_and_a_budget_has_the_unit_of_the_figure():
         ("power", "", "is no rule"),
         ("idle_power", "5%", "no value of idle_power is better"),
         ("throughput", "100%", "cannot lose"),
+        ("p50_latency", "-5%", "is an improvement"),
+        ("throughput", "+5%", "is an improvement"),
     ],
 )
 def test_what_makes_no_rule_is_refused_with_its_place(metric, text, said):

@@ -390,6 +390,8 @@ def test_with_a_base_both_revisions_are_built_and_held_against_each_other_here(
     done = job(build="cp own.onnx built.onnx", candidate="built.onnx", options="--rounds=2\n--runtime=onnxruntime-cpu")
     done.inputs["base-ref"] = "main"
     assert done.run("Check out the base", "Measure", *JUDGE) == 1, done.said
+    shallow = subprocess.run(["git", "rev-parse", "--is-shallow-repository"], cwd=done.checkout, stdout=subprocess.PIPE)
+    assert shallow.stdout.strip() == b"false", "a full clone stays one"
     assert "timed, onnxruntime-cpu" not in done.said, "the suite is not measured as well"
     tree = Path(done.outputs["steps.base.outputs.tree"])
     sizes = [(root / "built.onnx").stat().st_size for root in (tree, done.checkout)]
@@ -442,3 +444,16 @@ def test_the_rules_in_the_documents_are_valid() -> None:
         loaded = yaml.safe_load(workflow)
         uses = loaded["jobs"]["gate"]["steps"][1] if "jobs" in loaded else loaded[0]
         assert set(uses["with"]) <= set(ACTION["inputs"])
+
+
+@pytest.mark.parametrize(("given", "code"), [(("", ""), 2), (("b", "main"), 2), (("b", ""), 0), (("", "main"), 0)])
+def test_there_is_one_thing_to_hold_it_against(given: tuple[str, str], code: int) -> None:
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step("Check the inputs")["run"]],
+        env={**os.environ, "BASELINE": given[0], "BASE_REF": given[1]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert ("::error" in done.stdout) == (code == 2)

@@ -100,3 +100,9 @@ def test_mistakes_are_refused_before_anything_is_measured(
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_preparation_may_last_longer_than_the_budget(project: Path) -> None:
+    done = compare(project, "first", "second", "--prepare", "sleep 2; touch ready", "--budget", "1", "--rounds", "2")
+    assert "could not be prepared" not in done.stderr
+    assert done.returncode in (0, 1, 3), done.stderr

@@ -121,3 +121,11 @@ def test_a_rule_for_a_case_that_has_another_name_now_is_told_and_refused_when_st
     assert "no case has such a name as the rule old_name/*" in told
     code, told = project.inside(pytester, "--bench-strict")
     assert code == pytest.ExitCode.INTERRUPTED
+
+
+def test_a_baseline_is_looked_up_in_the_folder_of_runs_that_is_given(before: Path, pytester: pytest.Pytester) -> None:
+    project.make(pytester.path, {"test_speed.py": marked('size="0%"')})
+    code, told = project.inside(
+        pytester, "--bench-strict", "--bench-results", str(before.parent), "--bench-baseline", before.name
+    )
+    assert code == 0, told

@@ -14,7 +14,7 @@ from bench.record.case import Case
 from bench.record.comparison import Series
 from bench.record.observation import Failure, Plan
 from bench.runner.paired import Paired, Side, run_pairs
-from bench.runner.sides import ModelSide
+from bench.runner.sides import ModelSide, Ready
 from bench.runner.trial import Trial
 from bench.sensors.sampler import Sampler
 from bench.stats.sequential import schedule
@@ -173,7 +173,7 @@ def slowed(trial: Trial, name: str, sampler: Sampler, share: float, case: str = 
         plan=Plan(warmup_min_s=0.05, warmup_max_s=0.1, min_s=0.05, max_s=0.1, evaluate=False, timeout_s=60),
         cores=None,
     )
-    return ModelSide(name, {case: job}, sampler)
+    return ModelSide(name, {case: Ready(job)}, sampler)
 
 
 def test_a_side_made_slower_is_found_slower_and_the_same_side_twice_is_not(trial: Trial) -> None:

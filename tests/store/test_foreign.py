@@ -273,3 +273,31 @@ def test_the_median_lies_among_the_repetitions_whatever_they_are(
     assert min(times) * scale * (1 - 1e-9) <= p50["value"] <= max(times) * scale * (1 + 1e-9)
     assert p50["n"] == len(times)
     assert (p50["low"] is None) == (len(times) == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "stats"),
+    [
+        ("huge", {"rounds": 2**63}),
+        ("none", {"rounds": 0}),
+        ("negative", {"rounds": -3}),
+        ("back in time", {"rounds": 2, "data": [1.0, -1.0]}),
+        ("half a character \ud800", {"rounds": 2}),
+    ],
+)
+def test_counts_times_and_names_that_cannot_be_are_a_clear_message(
+    tmp_path: Path, name: str, stats: dict[str, Any]
+) -> None:
+    benches = [{"name": name, "stats": {"median": 1.0, "mean": 1.0, **stats}}]
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps({"machine_info": {}, "benchmarks": benches}))
+    with pytest.raises(UserError) as caught:
+        read_foreign(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("count", [2**63, -1])
+def test_a_count_of_repetitions_that_cannot_be_is_a_clear_message(tmp_path: Path, count: int) -> None:
+    entry = statistic("BM", "median", 5.0) | {"repetitions": count}
+    with pytest.raises(UserError):
+        read_foreign(google(tmp_path, entry))

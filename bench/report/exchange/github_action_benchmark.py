@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.analyse.kinds import better_by
 from bench.record.row import Row
 from bench.report.exchange.figures import Told, told
 from bench.store.manifest import Manifest
@@ -22,9 +23,11 @@ def document(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str,
     """The rows' figures as entries of name, unit, value, range and extra."""
     del folder
     found: dict[str, list[dict[str, Any]]] = {tool: [] for tool in _TOOLS.values()}
+    judged = {model.name: model.metric for model in manifest.models}
     for row in rows:
         for figure in told(row):
-            tool = _TOOLS.get(figure.metric.better)
+            better = better_by(figure.metric.name, judged.get(row.case.model)) or figure.metric.better
+            tool = _TOOLS.get(better)
             if tool:
                 found[tool].append(_entry(manifest.run_id, row, figure))
     return found
