@@ -390,7 +390,8 @@ def test_with_a_base_both_revisions_are_built_and_held_against_each_other_here(
     done = job(build="cp own.onnx built.onnx", candidate="built.onnx", options="--rounds=2\n--runtime=onnxruntime-cpu")
     done.inputs["base-ref"] = "main"
     assert done.run("Check out the base", "Measure", *JUDGE) == 1, done.said
-    shallow = subprocess.run(["git", "rev-parse", "--is-shallow-repository"], cwd=done.checkout, stdout=subprocess.PIPE)
+    asked = ["git", "rev-parse", "--is-shallow-repository"]
+    shallow = subprocess.run(asked, cwd=done.checkout, stdout=subprocess.PIPE, check=True)
     assert shallow.stdout.strip() == b"false", "a full clone stays one"
     assert "timed, onnxruntime-cpu" not in done.said, "the suite is not measured as well"
     tree = Path(done.outputs["steps.base.outputs.tree"])
