@@ -180,6 +180,6 @@ def test_an_unknown_metric_is_an_error_with_the_nearest_name() -> None:
 
 
 def test_an_accuracy_that_is_an_error_is_better_lower() -> None:
-    for judged, improved in (("mae", False), ("top1", True)):
+    for judged, improved in (("mae", False), ("r2", True)):
         (turn,) = series(metric="accuracy", fields={"judged_by": judged}).turns
         assert turn.improved is improved
