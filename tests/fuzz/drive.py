@@ -92,5 +92,5 @@ def _measured(folder: Path, bundle: Bundle, fmt: Format, outputs: Path) -> Obser
     )
     seen = measure(job, 0, _Nobody())
     if seen.status == "ok":
-        quality.evaluate(outputs, Outputs(), folder, bundle, artifact.variant)
+        quality.evaluate(outputs, Outputs(), folder, bundle, artifact)
     return seen
