@@ -32,7 +32,7 @@ def _figure(row: dict[str, Any], name: str) -> Measurement:
     return from_json(json.dumps(row["metrics"][name]).encode(), Measurement)
 
 
-@pytest.mark.parametrize("target", ["onnxruntime-cpu", "litert-xnnpack"])
+@pytest.mark.parametrize("target", ["onnxruntime-cpu", pytest.param("litert-xnnpack", marks=pytest.mark.trials)])
 def test_half_the_channels_are_faster_beyond_the_noise_and_as_accurate_to_a_point(tmp_path, target):
     rows = _rows(
         "[measure]\nwarmup_max_s=0.5\nmin_s=0.3\nmax_s=0.6\ninvocations=5\n"
@@ -48,6 +48,7 @@ def test_half_the_channels_are_faster_beyond_the_noise_and_as_accurate_to_a_poin
     assert _figure(small, "accuracy").value >= _figure(dense, "accuracy").value - 0.01
 
 
+@pytest.mark.trials
 def test_the_resnet_in_int8_decides_alike_and_is_measured_beside_the_reference_file(tmp_path, data_dir):
     reference = data_dir / "models/mlperf-tiny-resnet/pretrainedResnet_quant.tflite"
     rows = _rows(
