@@ -98,7 +98,7 @@ def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) 
             change = changes.get((case, rule.metric))
             found = hold(rule, change)
             judged.append(found)
-            verdicts.append(_verdict(case, rule, change, found))
+            verdicts.append(verdict(case, rule.metric, str(rule), change, found))
     for rule in rules:
         if not any(rule.fits(case) for case in cases):
             verdicts.append(
@@ -173,11 +173,12 @@ def _within(rule: Rule, change: Change, sign: int) -> Judged:
     return Judged(outcome="pass", reason=told)
 
 
-def _verdict(case: str, rule: Rule, change: Change | None, found: Judged) -> Verdict:
+def verdict(case: str, metric: str, rule: str, change: Change | None, found: Judged) -> Verdict:
+    """What was judged, with what it was judged by."""
     return Verdict(
         case=case,
-        metric=rule.metric,
-        rule=str(rule),
+        metric=metric,
+        rule=rule,
         outcome=found.outcome,
         reason=found.reason,
         change=change,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bench.analyse.gate import verdict
 from bench.analyse.judge import change_of_series, judge
 from bench.analyse.kinds import better
 from bench.record.comparison import AbReport, Change, GateReport, Series, Verdict
@@ -51,7 +52,7 @@ def compare_sides(
     paired = run_pairs(
         opened.a, opened.b, opened.cases, schedule=looks, budget_s=budget_s, settled=settled, events=events, seed=seed
     )
-    changes = {(s.case, s.metric): change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series}
+    changes = {(change.case, change.metric): change for change in changes_of(looks, paired)}
     report = AbReport(
         a=opened.a.name,
         b=opened.b.name,
@@ -75,10 +76,14 @@ def versions_of(opened: Opened) -> list[str]:
     ]
 
 
-def confidence_of(looks: Schedule, paired: Paired, case: str) -> float:
-    """Of the intervals of a case: that of the look which settled it, or all that is left."""
-    rounds = paired.rounds[case]
-    return looks.at(rounds) if case in paired.settled else looks.last(rounds)
+def changes_of(looks: Schedule, paired: Paired) -> list[Change]:
+    """The change of every series, at the confidence of the look that settled its case, or at all that is left."""
+
+    def confidence(case: str) -> float:
+        rounds = paired.rounds[case]
+        return looks.at(rounds) if case in paired.settled else looks.last(rounds)
+
+    return [change_of_series(series, confidence(series.case)) for series in paired.series]
 
 
 def _verdict(case: str, metric: str, threshold: float, change: Change | None, paired: Paired) -> Verdict:
@@ -87,15 +92,4 @@ def _verdict(case: str, metric: str, threshold: float, change: Change | None, pa
     if broken is not None or change is None:
         reason = str(broken) if broken is not None else "no round gave it on both sides"
         return Verdict(case=case, metric=metric, rule=rule, outcome="missing", reason=reason, change=change)
-    judged = judge(change, threshold, better(metric))
-    return Verdict(
-        case=case,
-        metric=metric,
-        rule=rule,
-        outcome=judged.outcome,
-        reason=judged.reason,
-        change=change,
-        detectable=judged.detectable,
-        p_value=judged.p_value,
-        remedy=judged.remedy,
-    )
+    return verdict(case, metric, rule, change, judge(change, threshold, better(metric)))

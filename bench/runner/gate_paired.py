@@ -14,10 +14,10 @@ from bench.analyse.kinds import better_by, kind
 from bench.analyse.rules import Rule, in_force
 from bench.record.comparison import Change, GateReport, Series
 from bench.record.metric import METRICS
-from bench.runner.ab import FIRST_LOOK, confidence_of, versions_of
+from bench.runner.ab import FIRST_LOOK, changes_of, versions_of
 from bench.runner.paired import Paired, PairEvents, run_pairs
 from bench.runner.sides import ModelSide, Opened
-from bench.stats.sequential import Schedule, schedule
+from bench.stats.sequential import schedule
 
 _OPEN = ("inconclusive", "missing")
 
@@ -56,7 +56,7 @@ def gate_pairs(
 
     paired = measured(opened.cases, seed)
     exact = [] if paired.stopped_by == "interrupted" else _exact(opened, [rule.metric for rule in rules], events)
-    changes = [_named(change, full) for change in (*_changes(looks, paired), *exact)]
+    changes = [_named(change, full) for change in (*changes_of(looks, paired), *exact)]
     failed = {full[case]: str(broken) for case, broken in paired.failures.items()}
     broken = {full[case]: str(b) for case, b in paired.failures.items() if b.side == opened.b.name}
     verdicts = gate_changes(changes, rules, failed=failed, broken=broken)
@@ -65,7 +65,7 @@ def gate_pairs(
     bad = doubtful_cases(verdicts)
     if bad and confirm and not interrupted:
         again = measured([case for case in opened.cases if full[case] in bad], seed + 1)
-        anew = [_named(change, full) for change in _changes(looks, again)]
+        anew = [_named(change, full) for change in changes_of(looks, again)]
         verdicts = gate_changes(changes, rules, anew, failed, broken, bad)
         interrupted = again.stopped_by == "interrupted"
         notes.append(f"{len(bad)} cases that had regressed were measured once more")
@@ -79,10 +79,6 @@ def gate_pairs(
         notes=tuple(notes),
         interrupted=interrupted,
     )
-
-
-def _changes(looks: Schedule, paired: Paired) -> list[Change]:
-    return [change_of_series(s, confidence_of(looks, paired, s.case)) for s in paired.series]
 
 
 def _named(change: Change, full: Mapping[str, str]) -> Change:
