@@ -397,6 +397,7 @@ def test_sampled_counter_and_power_agree_and_a_bad_counter_gives_way(
         sampler.snapshot("b")
         time.sleep(0.1)
         telemetry = sampler.finish()
+    assert all(telemetry.snapshots.values()), telemetry.sensors
     start, end = (telemetry.snapshots[edge][0].t_ns for edge in "ab")
     truth = 80.0 * (end - start) / 1e9
     counters, powers = (f(telemetry, start, end) for f in (gpu_energy_by_counter, gpu_energy_by_power))
