@@ -58,7 +58,7 @@ def read_environment() -> Environment:
     if frequency is None:
         unread["frequency_max_hz"] = "the system does not tell"
     return Environment(
-        cpu_model=info.get("model name") or platform.processor() or None,
+        cpu_model=info.get("model name") or _board() or platform.processor() or None,
         cpu_features=tuple(name for name in FEATURES if name in flags),
         architecture=platform.machine(),
         cores_usable=tuple(usable_cores()),
@@ -98,6 +98,11 @@ def _cpuinfo() -> dict[str, str]:
     first = text.split("\n\n", 1)[0]
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _board() -> str | None:
+    """The name of a board whose processor has none in /proc/cpuinfo, as with Arm; it ends in a NUL."""
+    return (_text("/proc/device-tree/model") or "").rstrip("\0") or None
 
 
 def _text(path: str) -> str | None:
