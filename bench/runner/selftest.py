@@ -14,8 +14,9 @@ from bench.errors import UserError
 from bench.machine.cores import share_out
 from bench.machine.cpu import usable_cores
 from bench.record.case import Case
-from bench.record.observation import Observation, Plan, Telemetry
+from bench.record.observation import Observation, Plan
 from bench.runner.trial import Trial
+from bench.runner.unwatched import Unwatched
 from bench.sensors.sampler import Sampler
 from bench.stats.estimate import Estimate, TooFew
 from bench.stats.ratio import ratio_of_medians
@@ -40,20 +41,6 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     measured: str
     bound: str
     passed: bool | None
-
-
-class _Unwatched:
-    """A sampler that is not there."""
-
-    def watch(self, pid: int) -> None:
-        """Nothing."""
-
-    def snapshot(self, edge: str) -> None:
-        """Nothing."""
-
-    def finish(self) -> Telemetry:
-        """Nothing was seen."""
-        return Telemetry()
 
 
 def selftest(rounds: int, progress: Callable[[str], None]) -> tuple[Check, ...]:
@@ -88,7 +75,7 @@ def repeatability(invocations: int = 6) -> tuple[float, ...]:
     """
     with tempfile.TemporaryDirectory(prefix="bench-doctor-") as scratch:
         bench = _Bench(Trial(Path(scratch)), lambda text: None)
-        return tuple(bench.median_s("", _Unwatched()) for _ in range(invocations))
+        return tuple(bench.median_s("", Unwatched()) for _ in range(invocations))
 
 
 class _Bench:
@@ -149,7 +136,7 @@ def _interleaved(bench: _Bench, sampler: Sampler, rounds: int) -> dict[str, list
         "0% again": (sampler, 0.0),
         **{f"{share:.0%}": (sampler, share) for share in SLOWDOWNS},
         "watched": (sampler, 0.0),
-        "unwatched": (_Unwatched(), 0.0),
+        "unwatched": (Unwatched(), 0.0),
     }
     order = random.Random(0)
     medians: dict[str, list[float]] = {name: [] for name in sides}
