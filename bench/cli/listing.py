@@ -22,6 +22,7 @@ class What(StrEnum):
     sensors = "sensors"
     metrics = "metrics"
     suites = "suites"
+    profiles = "profiles"
     runs = "runs"
 
 

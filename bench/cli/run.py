@@ -52,6 +52,14 @@ def run(
     out: OutOption = Path("results"),
     models: ModelsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of data, training and order of cases.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="A hardware profile of this machine (see `bench list profiles`), or its file: only its runtimes.",
+        ),
+    ] = None,
     tensorboard: TensorboardOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cases.")] = False,
     json: JsonOption = False,
@@ -81,6 +89,7 @@ def run(
                     "--only": only,
                     "--models": models,
                     "--seed": seed,
+                    "--profile": profile,
                 }
                 | {"--dry-run": dry_run}
             )
@@ -94,6 +103,7 @@ def run(
                 inputs=None if inputs is None else str(inputs.resolve()),
                 only=tuple(only or ()),
                 seed=seed,
+                profile=None if profile is None else _absolute(profile),
             )
             planned = plan_run(request)
             if dry_run:

@@ -373,6 +373,7 @@ def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Ma
         models=tuple(subject.entry for subject in subjects.values()),
         environment=read_environment(),
         notes=planned.notes,
+        profile=None if planned.profile is None else planned.profile.model_dump(mode="json"),
     )
 
 

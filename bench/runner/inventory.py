@@ -7,7 +7,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.export.variants import VARIANTS
+from bench.hardware.load import readable_profiles
+from bench.hardware.match import best, fits
 from bench.load.table import SCENARIOS
+from bench.machine.environment import read_environment
 from bench.quality import METRICS as QUALITY
 from bench.runtimes.table import RUNTIMES, unavailable
 from bench.sensors.sampler import Sampler
@@ -147,6 +150,27 @@ def metrics() -> Lines:
         {"metric": name, "title": metric.title, "better": metric.better, "about": metric.about}
         for name, metric in QUALITY.items()
     ]
+
+
+def profiles() -> Lines:
+    """Hardware profiles, and whether this machine is what they describe; of several, the nearest asks for most."""
+    loaded, faulty = readable_profiles()
+    here = read_environment()
+    verdicts = {fit.name: fit for fit in fits(here, loaded)}
+    nearest = best(here, loaded)
+    lines = {
+        name: {
+            "profile": name,
+            "here": "yes: the nearest" if found is nearest else "yes" if verdicts[name].fits else "no",
+            "why": verdicts[name].why,
+            "title": found.title,
+        }
+        for name, found in loaded.items()
+    } | {
+        name: {"profile": name, "here": "no", "why": f"unreadable: {error.what} ({error.where})", "title": ""}
+        for name, error in faulty.items()
+    }
+    return [lines[name] for name in sorted(lines)]
 
 
 def suites() -> Lines:

@@ -16,6 +16,7 @@ from bench.export.prepare import prepare
 from bench.export.recipes import Definition, Wanted, recipes
 from bench.export.recipes import only as only_wanted
 from bench.export.variants import VARIANTS
+from bench.hardware.schema import HardwareProfile
 from bench.load.table import SCENARIOS, fault
 from bench.record.artifact import Artifact, Bundle, Format, Recipe
 from bench.record.case import Case, Option
@@ -23,6 +24,7 @@ from bench.record.codec import from_json
 from bench.record.observation import Failure, Observation, Plan, Status
 from bench.runner.described import descriptions, with_inputs
 from bench.runner.events import Events
+from bench.runner.profiled import fitting, under
 from bench.runner.training import TrainingMeter
 from bench.runtimes.table import RUNTIMES, option_fault, targets, unavailable
 from bench.store.manifest import Manifest, ModelEntry
@@ -40,7 +42,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; kept in the manifest, so that a run resumes with the same words.
 
     `suite` is a suite's name, a suite file, or a bundle (folder or .zip), which is then measured with the
-    suite `quick`. `inputs` is a file of descriptions, which are added to those of the suite. Paths are absolute.
+    suite `quick`. `inputs` is a file of descriptions, which are added to those of the suite. `profile` is a hardware
+    profile of this machine, by name or file. Paths are absolute.
     """
 
     suite: str = "quick"
@@ -50,6 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str | None = None
     only: tuple[str, ...] = ()
     seed: int | None = None
+    profile: str | None = None
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -91,6 +95,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     sources: dict[str, ModelSource]
     bundle: str | None
+    profile: HardwareProfile | None = None
 
 
 def plan_run(request: Request, suite: Suite | None = None) -> Planned:
@@ -110,6 +115,8 @@ def plan_run(request: Request, suite: Suite | None = None) -> Planned:
     variants = {name: frozenset(VARIANTS[recipe.base].formats) for name, recipe in _recipes(suite).items()}
     for index, matrix in enumerate(suite.matrix):
         _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
+    profile = fitting(request.profile) if request.profile else None
+    suite, notes_of_profile = (suite, ()) if profile is None else under(profile, suite)
     rules_of(suite.gate, f"suite {suite.name}: gate")  # a gate that cannot be read is found before the run, not after
     if request.seed is not None:
         suite = suite.model_copy(update={"seed": request.seed})
@@ -159,9 +166,10 @@ def plan_run(request: Request, suite: Suite | None = None) -> Planned:
         suite=suite,
         plan=suite.measure.plan(suite.seed),
         cases=tuple(only(named, request.only)),
-        notes=tuple(notes),
+        notes=(*notes_of_profile, *notes),
         sources={source.name: source for source in sources.values()},
         bundle=bundle,
+        profile=profile,
     )
 
 
@@ -204,6 +212,7 @@ def plan_again(manifest: Manifest) -> Planned:
         notes=manifest.notes,
         sources={source.name: source for source in found},
         bundle=bundle,
+        profile=None if manifest.profile is None else HardwareProfile.model_validate(manifest.profile),
     )
 
 

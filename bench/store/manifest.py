@@ -39,7 +39,10 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Content of `manifest.json`. `request` repeats what the command was asked for, so that a run resumes."""
+    """Content of `manifest.json`. `request` repeats what the command was asked for, so that a run resumes.
+
+    `profile` is the whole hardware profile that the run was made under, or None.
+    """
 
     run_id: str
     created: str
@@ -52,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelEntry, ...]
     environment: Environment
     notes: tuple[str, ...] = ()
+    profile: dict[str, Any] | None = None
     schema: int = SCHEMA
 
 
