@@ -173,7 +173,7 @@ def open_models(asked: Asked, events: Events) -> Iterator[Opened]:
         ]
         planned, notes = _planned(asked)
         laid = [
-            _jobs(plan, given, scratch / which, events)
+            lay_out(plan, given, scratch / which, events)
             for which, given, plan in zip(("a", "b"), (asked.a, asked.b), planned, strict=True)
         ]
         pairs, unpaired = _matched(laid[0], laid[1])
@@ -300,14 +300,15 @@ def _plan(name: str, variant: str | None, wanted: Sequence[str], asked: Asked, *
     return msgspec.structs.replace(planned, cases=tuple(case for case in planned.cases if case.variant == variant))
 
 
-class _Laid(msgspec.Struct, frozen=True):
+class Laid(msgspec.Struct, frozen=True):
     """The jobs of one side, and what it has no artifact for."""
 
     jobs: tuple[Ready, ...]
     notes: tuple[str, ...]
 
 
-def _jobs(planned: Planned, given: str, scratch: Path, events: Events) -> _Laid:
+def lay_out(planned: Planned, given: str, scratch: Path, events: Events) -> Laid:
+    """The job of every case, exported into the new folder `scratch` where need be. Raises `UserError`."""
     scratch.mkdir()
     subjects = make_subjects(planned, scratch, events)
     found, notes = [], []
@@ -329,10 +330,10 @@ def _jobs(planned: Planned, given: str, scratch: Path, events: Events) -> _Laid:
             cores=None,
         )
         found.append(Ready(job, str(folder), subject.bundle))
-    return _Laid(tuple(found), tuple(notes))
+    return Laid(tuple(found), tuple(notes))
 
 
-def _matched(a: _Laid, b: _Laid) -> tuple[dict[str, tuple[Ready, Ready]], list[str]]:
+def _matched(a: Laid, b: Laid) -> tuple[dict[str, tuple[Ready, Ready]], list[str]]:
     """Pairs of jobs by the name that both cases share, and a note on each that has no partner.
 
     Shared are runtime and provider, threads, batch, scenario and options; the variant too where a side has several.

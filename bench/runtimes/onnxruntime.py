@@ -21,6 +21,7 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+_MODES = {"sequential": ort.ExecutionMode.ORT_SEQUENTIAL, "parallel": ort.ExecutionMode.ORT_PARALLEL}
 _DEVICES = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
 """Where the inputs and outputs of a provider can be bound, as ONNX Runtime names the device."""
 _TRANSFERS = 50
@@ -106,6 +107,7 @@ class OrtSession:
             "providers": self._session.get_providers(),
             "intra_op_threads": self._options.intra_op_num_threads,
             "inter_op_threads": self._options.inter_op_num_threads,
+            "execution_mode": str(self._options.execution_mode).rsplit(".", maxsplit=1)[-1],
             "graph_optimization": str(self._options.graph_optimization_level).rsplit(".", maxsplit=1)[-1],
             "arena": self._options.enable_cpu_mem_arena,
         }
@@ -196,10 +198,11 @@ def _median_s(action: Callable[[], object]) -> float:
 def _session_options(opening: Opening) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = opening.threads
-    options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
     given = opening.options
+    options.execution_mode = _MODES[str(given.get("execution_mode", "sequential"))]
+    options.inter_op_num_threads = _inter_op_threads(opening)
     if "graph_optimization" in given:
         options.graph_optimization_level = _LEVELS[str(given["graph_optimization"])]
     if "arena" in given:
@@ -207,6 +210,23 @@ def _session_options(opening: Opening) -> Any:
     if "spinning" in given:
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(given["spinning"])))
     return options
+
+
+def _inter_op_threads(opening: Opening) -> int:
+    """Threads that run branches of the graph side by side, which only the parallel mode does: as many as `threads`.
+
+    Raises:
+        SessionError: the option is not a whole number of one at least, or goes with the sequential mode.
+    """
+    parallel = opening.options.get("execution_mode") == "parallel"
+    asked = opening.options.get("inter_op_threads")
+    if asked is None:
+        return opening.threads if parallel else 1
+    if type(asked) is not int or asked < 1:
+        raise SessionError(f"inter_op_threads = {asked!r} is not a whole number of one at least")
+    if not parallel and asked > 1:
+        raise SessionError('inter_op_threads is for execution_mode = "parallel"')
+    return asked
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,10 +20,10 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `providers` maps the short name to what it is. `needs` is the module to have, and `imports` names the one that a
     provider's session imports, where that is another. `options` are those it knows, with the values that each may take
-    (none listed: the session checks). `on_gpu` are the providers that compute on a GPU. `thread_safe` is True where
-    several threads may call one session at once. `measures_model` is False for a runtime that computes nothing,
-    whose outputs have no quality. `profiler` is the module that reads the runtime's own profiler of operators, None
-    where it has none.
+    (none listed: the session checks); `defaults` what some of them are where they are not given. `on_gpu` are the
+    providers that compute on a GPU. `thread_safe` is True where several threads may call one session at once.
+    `measures_model` is False for a runtime that computes nothing, whose outputs have no quality. `profiler` is the
+    module that reads the runtime's own profiler of operators, None where it has none.
     """
 
     name: str
@@ -35,6 +35,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     extra: str
     imports: dict[str, str] = {}
     options: dict[str, tuple[Option, ...]] = {}
+    defaults: dict[str, Option] = {}
     on_gpu: frozenset[str] = frozenset()
     thread_safe: bool = False
     measures_model: bool = True
@@ -75,6 +76,15 @@ RUNTIMES: dict[str, RuntimeSpec] = {
                 "arena": (True, False),
                 "spinning": (True, False),
                 "io_binding": (True, False),
+                "execution_mode": ("sequential", "parallel"),
+                "inter_op_threads": (),
+            },
+            defaults={
+                "graph_optimization": "all",
+                "arena": True,
+                "spinning": True,
+                "io_binding": False,
+                "execution_mode": "sequential",
             },
             on_gpu=frozenset({"cuda", "tensorrt", "directml", "rocm", "migraphx", "webgpu"}),
             thread_safe=True,
@@ -94,6 +104,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             needs="ai_edge_litert",
             extra="ai-edge-litert",
             options={"scope": _SCOPES},
+            defaults={"scope": "call"},
             on_gpu=frozenset({"compiled-gpu"}),
             profiler="bench.runtimes.profile_litert",
             imports={
@@ -112,6 +123,7 @@ RUNTIMES: dict[str, RuntimeSpec] = {
             needs="openvino",
             extra="openvino",
             options={"scope": _SCOPES},
+            defaults={"scope": "call"},
             on_gpu=frozenset({"gpu"}),
             profiler="bench.runtimes.profile_openvino",
         ),

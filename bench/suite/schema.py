@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from bench.record.observation import Plan
+from bench.suite.tune import Tune
 
 Names = Annotated[list[str], Field(min_length=1)]
 Generator = Literal["normal", "uniform", "zeros", "ones", "integers", "constant"]
@@ -141,4 +142,5 @@ class Suite(InputsFile):
     gate: dict[str, str | dict[str, str]] = Field(
         default={}, description="rules of `bench gate` by metric, and tables of them by a glob of case names"
     )
+    tune: Tune | None = Field(default=None, description="the search of `bench tune`")
     matrix: Annotated[list[Matrix], Field(min_length=1)]

@@ -32,15 +32,14 @@ def trained_model(
     Raises:
         UserError: `model.py` fails, or card and data do not fit together.
     """
-    keras.utils.set_random_seed(data.seed)
     tf.config.experimental.enable_op_determinism()
     path = folder / TRAINED
     # A killed export's process may still be at its last epoch: the lock is the training's own.
     with FileLock(folder / ".training.lock"):
         if not is_whole(path):
             _train(code, card, data, path, report, follower)
-    # Built anew even after training, so that a first and a later export see the same object.
-    trained = code.build(card)
+    # Built anew even after training, so that a first and a later export see the same object, with the same names.
+    trained = _fresh(code, card, data)
     trained.load_weights(str(path))
     return trained
 
@@ -62,8 +61,15 @@ def _sum(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
+def _fresh(code: ModelCode, card: ModelCard, data: Dataset) -> Any:
+    """A new model with the names and the random weights that it has in a process which built none before."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(data.seed)
+    return code.build(card)
+
+
 def _train(code: ModelCode, card: ModelCard, data: Dataset, path: Path, report: Report, follower: Follower) -> None:
-    model = code.build(card)
+    model = _fresh(code, card, data)
     examples = 0 if data.train is None else len(data.train)
     report(f"training on {data.name}, {examples:,} examples")
     follower.began()

@@ -7,6 +7,7 @@ export process imports it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from bench.errors import UserError, unknown
 from bench.quality import METRICS
+from bench.suite.tune import Values
 from bench.suite.validate import load_toml, validate
 from bench.zoo.augment.options import Augmentation
 from bench.zoo.datasets import AUGMENTATIONS, DATASETS
@@ -61,6 +63,15 @@ class Pruning(_Strict):
     learning_rate: PositiveFloat = 1e-3
 
 
+class Hyper(Values):
+    """A hyper-parameter that `bench tune` may choose: of `[training]`, or else of `[options]`, by its name.
+
+    `default` is what `model.py` takes where neither table has it.
+    """
+
+    default: Option | None = None
+
+
 Floor = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Margin = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -100,6 +111,7 @@ class _Described(_Strict):
     training: Training | None = None
     augmentation: Augmentation = Augmentation()
     pruning: Pruning = Pruning()
+    tune: dict[str, Hyper] = {}
 
 
 class ModelCard(_Described, _Judged):
@@ -115,6 +127,31 @@ class ModelCard(_Described, _Judged):
     def label(self) -> str:
         """The model's name with its setting, as in `mnist_cnn@digits`."""
         return self.name if self.setting is None else f"{self.name}@{self.setting}"
+
+    def hyper(self, name: str) -> Option | None:
+        """The value of a declared hyper-parameter in this card; None where it has none."""
+        given = getattr(self.training, name, None) if name in Training.model_fields else self.options.get(name)
+        default = self.tune[name].default
+        return default if given is None else given
+
+    def with_hyper(self, chosen: Mapping[str, Option], where: str) -> ModelCard:
+        """The card with other values of its hyper-parameters.
+
+        Raises:
+            UserError: one is not declared in `[tune]`, or its value is not in the range there.
+        """
+        if self.weights is not None:
+            raise UserError(f"the weights of {self.label} are ready, not trained", where=where, remedy="leave that out")
+        options, training = dict(self.options), {} if self.training is None else self.training.model_dump()
+        for name, value in chosen.items():
+            if name not in self.tune:
+                raise unknown("hyper-parameter", name, self.tune, where=where)
+            wrong = self.tune[name].fault(value)
+            if wrong:
+                raise UserError(f"{name}: {wrong}", where=where, remedy=f"see [tune] in the model's {CARD_FILE}")
+            (training if name in Training.model_fields else options)[name] = value
+        changed = self.model_dump(exclude_unset=True) | {"options": options}
+        return validate(changed | ({"training": training} if training else {}), ModelCard, where=where)
 
 
 class _CardFile(_Described):
@@ -204,6 +241,8 @@ def _check(card: ModelCard, folder: Path, path: Path) -> None:
                 raise unknown("augmentation for this kind of data", name, known, where=f"{where}: augmentation")
     if card.weights is not None and card.weights not in WEIGHTS:
         raise unknown("file of weights", card.weights, WEIGHTS, where=f"{where}: weights")
+    if "early_stopping" in card.tune:
+        raise UserError("early_stopping is a table", where=f"{where}: tune.early_stopping", remedy="leave it out")
     if card.weights is None and card.training is None:
         raise UserError("the key 'training' is missing", where=where, remedy="add [training], or weights")
     has_floor = card.quality_floor is not None or card.over_baseline is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import bench
+from tests.conftest import bench_process
 
 pytestmark = pytest.mark.reference
 
@@ -21,7 +21,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference-results.md"
 def model(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert (data_dir / "mnist").is_dir()
     cwd = tmp_path_factory.mktemp("reference")
-    done = bench("export", "mnist_cnn@mnist", "--variants", "fp32,int8", "-o", "b.zip", "--json", cwd=cwd, timeout=1500)
+    done = bench_process(
+        "export", "mnist_cnn@mnist", "--variants", "fp32,int8", "-o", "b.zip", "--json", cwd=cwd, timeout=1500
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["model"]
 
