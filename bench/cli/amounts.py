@@ -1,4 +1,4 @@
-"""Ages and sizes as people write them on a command line."""
+"""Ages, latencies, rates and sizes as people write them on a command line."""
 
 from __future__ import annotations
 
@@ -6,17 +6,40 @@ import re
 
 from bench.errors import UserError
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LATENCY = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+_MANY = {"": 1.0, "k": 1e3, "M": 1e6}
+_PER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def seconds(text: str, where: str) -> float:
-    """The seconds in an age such as `30d`, `12h` or `1.5w`. Raises `UserError` for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])", text.strip())
+    """The seconds in a length of time such as `30d`, `12h` or `5min`. Raises `UserError` for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(min|[smhdw])", text.strip())
     if found is None:
         raise UserError(
-            f"cannot read the age {text!r}", where=where, remedy="write a number and s, m, h, d or w, such as 30d"
+            f"cannot read the time {text!r}", where=where, remedy="write a number and s, min, h, d or w, such as 30d"
         )
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def latency(text: str, where: str) -> float:
+    """The seconds in a latency such as `10ms`, `250us` or `1.5s`. Raises `UserError` for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s)", text.strip())
+    if found is None:
+        raise UserError(
+            f"cannot read the latency {text!r}", where=where, remedy="write a number and us, ms or s, such as 10ms"
+        )
+    return float(found[1]) * _LATENCY[found[2]]
+
+
+def rate(text: str, where: str) -> float:
+    """The number a second in a rate such as `10000/s`, `10k/s` or `2M/d`. Raises `UserError` for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(k|M|)\s*(?:/\s*(s|min|h|d))?", text.strip())
+    if found is None:
+        raise UserError(
+            f"cannot read the rate {text!r}", where=where, remedy="write a number a s, min, h or d, such as 10000/s"
+        )
+    return float(found[1]) * _MANY[found[2]] / _PER[found[3] or "s"]
 
 
 def size(text: str, where: str) -> int:

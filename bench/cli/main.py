@@ -11,6 +11,7 @@ from bench.cli.ab import ab
 from bench.cli.baseline import baseline
 from bench.cli.cache import cache
 from bench.cli.compare import compare
+from bench.cli.cost import cost
 from bench.cli.doctor import doctor
 from bench.cli.explain import explain
 from bench.cli.export import export
@@ -18,9 +19,14 @@ from bench.cli.fetch import fetch
 from bench.cli.gate import gate
 from bench.cli.history import history
 from bench.cli.listing import list_command
+from bench.cli.pareto import pareto
+from bench.cli.profile import profile
+from bench.cli.recommend import recommend
+from bench.cli.roofline import roofline
 from bench.cli.run import run
 from bench.cli.selftest import selftest
 from bench.cli.show import show
+from bench.cli.tune import tune
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -69,11 +75,17 @@ app.command("explain")(explain)
 app.command("compare")(compare)
 app.command("gate")(gate)
 app.command("history")(history)
+app.command("cost")(cost)
+app.command("roofline")(roofline)
+app.command("pareto")(pareto)
+app.command("recommend")(recommend)
+app.command("tune")(tune)
 app.command("list")(list_command)
 app.command("export")(export)
 app.command("fetch")(fetch)
 app.add_typer(baseline)
 app.add_typer(cache)
+app.add_typer(profile)
 app.command("ab")(ab)
 app.command("doctor")(doctor)
 app.command("selftest")(selftest)

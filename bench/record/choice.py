@@ -14,6 +14,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     `figures` are keyed by the names of `bench.record.metric.METRICS`: latency of single-stream, capacity of the server
     scenario, quality of whichever has it. `capacity_bound_s` is the p99 bound under which the capacity was found.
+    `offline`: the throughput is that of the offline scenario, not of the same calls as the other figures.
     `cases` are the names of the rows behind it; `failure` is set where one that matters failed. `warnings` are those
     of its rows. `projected` names the target that the figures are projected to; None: all are measured.
     """
@@ -28,6 +29,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Option] = {}
     figures: dict[str, Measurement] = {}
     capacity_bound_s: float | None = None
+    offline: bool = False
     artifact: Artifact | None = None
     dataset: str = ""
     judged_by: str | None = None

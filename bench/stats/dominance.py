@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -51,3 +52,42 @@ def _as_lower(x: Interval, y: Interval, way: Direction) -> tuple[Interval, Inter
         if not low <= high:
             raise ValueError(f"an interval is upside down: ({low}, {high})")
     return (x, y) if way == "lower" else ((-x[1], -x[0]), (-y[1], -y[0]))
+
+
+def times_to_part(a: Interval, b: Interval, values: tuple[float, float]) -> float:
+    """How many times as many samples it takes until two intervals around these values no longer meet.
+
+    Half-widths shrink as 1/√n, so that they part at (h_a + h_b)² / (a - b)² times n: less than 1 where they are apart
+    already, infinite where the values are equal or a width is not known. Of an interval that reaches further to the
+    other one than to its own outside, that side counts.
+    """
+    (lower, first), (upper, second) = sorted(((values[0], a), (values[1], b)), key=lambda pair: pair[0])
+    halves = max(_half(first), first[1] - lower) + max(_half(second), upper - second[0])
+    if upper == lower or math.isinf(halves):
+        return math.inf
+    return (halves / (upper - lower)) ** 2
+
+
+def times_to_decide(
+    a: Sequence[Interval],
+    b: Sequence[Interval],
+    values: tuple[Sequence[float], Sequence[float]],
+    better: Sequence[Direction],
+) -> tuple[float, int]:
+    """How many times the samples until it is sure whether `a` dominates `b`, if the middles are true, and where.
+
+    One objective in which `a` is surely worse is enough; where it is worse in none, it has to be surely no worse in
+    all. The second figure is the position of the objective that takes the most. Infinite where neither can come about.
+    """
+    worse: list[tuple[float, int]] = []
+    rest: list[tuple[float, int]] = []
+    for at, (x, y, of_a, of_b, way) in enumerate(zip(a, b, *values, better, strict=True)):
+        if x == y and x[0] == x[1]:
+            continue
+        is_worse = of_a > of_b if way == "lower" else of_a < of_b
+        (worse if is_worse else rest).append((times_to_part(x, y, (of_a, of_b)), at))
+    return min(worse) if worse else max(rest, default=(math.inf, 0))
+
+
+def _half(x: Interval) -> float:
+    return (x[1] - x[0]) / 2

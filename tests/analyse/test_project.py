@@ -18,6 +18,7 @@ from bench.hardware.stated import stated_peaks
 from bench.record.choice import Choice
 from bench.record.peaks import MachinePeaks
 from tests.analyse.machines import artifact, choice, figure, machine, peaks, profile
+from tests.analyse.rows import machine as environment
 
 KNOWN = Validation(factor=1.25, level=0.9, groups=9, pairs=18, between=("threads",))
 SHOWN = (*TIMES, *RATES)
@@ -90,7 +91,9 @@ def test_the_projection_follows_by_hand():
     (warning,) = found.warnings
     assert "one under p99 ≤ 40 ms; for one under 10 ms, search here under 2.5 ms" in warning
     assert found.figures["energy"].value == pytest.approx(12.0 * 52e-6 / 0.9 * ratio)
-    assert found.figures["energy"].how.startswith("estimated:rated power of board")
+    how = found.figures["energy"].how
+    assert how.startswith("projected:from here")
+    assert how.endswith("the rated power of board for as long, an upper estimate")
 
 
 def test_an_overhead_beyond_what_was_measured_leaves_the_limit():
@@ -111,7 +114,7 @@ def test_every_interval_is_widened_by_the_error_and_says_so():
     (open_,) = onto(here, here, choice(1e-3), validation=validate([]))
     bare = open_.figures["p50_latency"]
     assert (bare.low, bare.high, bare.confidence) == (None, None, None)
-    assert "no pair of thread settings was measured" in bare.how
+    assert "no pair of thread settings, or of machines, could be compared" in bare.how
 
 
 def test_quality_and_size_stay_and_what_does_not_follow_is_not_known():
@@ -152,6 +155,48 @@ def test_a_stated_profile_is_projected_to_with_labels():
     how = found.figures["p50_latency"].how
     assert "overhead not measured there, in proportion to one core's fp32 peak" in how
     assert "peaks there are stated, not measured" in how
+
+
+def test_a_detected_profile_is_projected_to_as_measured():
+    seen = {"value": 2e11, "source": "measured by bench profile detect (a product)", "date": "2026-11-01"}
+    measured = profile(peak={"fp32": seen})
+    (found,) = project([choice(threads=4)], machine(peaks(4), peaks(1)), stated_peaks(measured, [1, 4]), measured,
+                       validation=KNOWN)  # fmt: skip
+    assert "stated, not measured" not in found.figures["p50_latency"].how
+
+
+def test_more_threads_than_the_target_has_cores_are_said_to_share_them():
+    many = machine(peaks(16, call=None))
+    (found,) = project([choice(threads=16)], many, stated_peaks(profile(), [16]), profile(), validation=KNOWN)
+    assert "16 threads there share 4 cores" in found.figures["p50_latency"].how
+
+
+def test_a_case_of_a_gpu_is_not_projected_from_the_peaks_of_a_cpu():
+    gpu = profile(kind="gpu", providers=["onnxruntime-cuda"])
+    one = choice(target="onnxruntime-cuda")
+    (found,) = project([one], machine(), stated_peaks(gpu, [1]), gpu, validation=KNOWN)
+    assert "computes on the GPU, and the peaks are those of a CPU" in found.figures["p50_latency"].reason
+    (known,) = project([one], machine(), stated_peaks(gpu, [1]), gpu, validation=KNOWN, of="gpu")
+    assert known.figures["p50_latency"].value
+
+
+CACHED = msgspec.structs.replace(environment("avx2"), cache_bytes=10_000_000, architecture="x86_64")
+
+
+def test_what_the_cache_there_may_not_hold_is_told_and_in_the_interval():
+    # 20 µs by compute at either end; the file alone would take 100 µs of the memory.
+    here = machine(peaks(call=None))
+    (found,) = onto(here, here, choice(52e-6), environment=CACHED)
+    latency = found.figures["p50_latency"]
+    assert latency.value == pytest.approx(52e-6)
+    slower = 1_000_440 / 1e10 / 20e-6
+    assert latency.high == pytest.approx(1.02 * 52e-6 * 1.25 * slower)
+    assert latency.low == pytest.approx(0.98 * 52e-6 / 1.25)
+    assert found.figures["throughput"].low == pytest.approx(0.98 * 0.9 / 52e-6 / 1.25 / slower)
+    assert "the file is taken to stay in the cache there as it does here, else up to ×5" in latency.how
+    assert any("where it does not, a call takes up to ×5 as long" in warning for warning in found.warnings)
+    rows = choice(52e-6, artifact=artifact(operators={"Gather": 1, "MatMul": 6}))
+    assert not onto(here, here, rows, environment=CACHED)[0].warnings
 
 
 def scaling(latency: float, threads: int, **more: Any) -> Choice:
@@ -201,7 +246,7 @@ def test_what_cannot_be_compared_gives_no_bound():
     for them in ((scaling(1e-3, 1),), (scaling(1e-3, 1), failed), (scaling(1e-3, 1), scaling(1e-3, 8))):
         found = validate([Machine(choices=them, peaks=TWO)])
         assert found.factor is None
-        assert found.reason == "no pair of thread settings was measured"
+        assert found.reason == "no pair of thread settings, or of machines, could be compared"
 
 
 @pytest.mark.parametrize("count", [5, 9, 19])

@@ -205,6 +205,30 @@ def test_zeros_of_a_pruned_model_are_counted_and_that_is_said():
     assert any("zero are counted" in note for note in found.notes)
 
 
+def test_a_pruned_model_may_beat_the_dense_limit_and_that_is_no_fault():
+    found = point(measured(50.0, artifact("pruned", sparsity=0.8)), peaks(), SMALL)
+    assert found.share.value > 1
+    assert found.warnings == ()
+    assert any("kernels that skip zeros may" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("operator", ["Gather", "EMBEDDING_LOOKUP"])
+def test_a_table_that_rows_are_looked_up_in_is_not_counted_as_traffic(operator):
+    found = point(measured(50.0, artifact(operators={operator: 1, "MatMul": 6})), peaks(), SMALL)
+    assert found.moved.value == 440
+    assert found.warnings == (), "the million bytes of the table need not be read"
+    assert any("looks rows up" in note for note in found.notes)
+
+
+def test_a_runtime_that_is_not_known_and_a_latency_that_is_not_there_are_reasons():
+    strange = measured(100.0, runtime="tflite")
+    assert cases([strange]) == (strange,)
+    found = roofline([strange], machines.machine(), "cpu", SMALL).points[0]
+    assert "not known which device" in found.share.reason
+    bare = msgspec.structs.replace(measured(100.0), metrics={})
+    assert point(bare, peaks(), SMALL).share.reason == "no median latency is on record"
+
+
 def test_only_rows_whose_latency_is_that_of_one_call_are_held_against_it():
     rows = [
         measured(100.0),

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, false_discovery_control, ttest_rel
 
-from bench.stats.dominance import dominates, standings
+from bench.stats.dominance import dominates, standings, times_to_decide, times_to_part
 from bench.stats.estimate import TooFew
 from bench.stats.fdr import adjusted, discoveries
 from bench.stats.mde import minimal_detectable_effect, rounds_needed
@@ -179,6 +179,36 @@ def test_some_point_is_always_not_off_the_front(points):
 def test_equal_points_are_both_on_the_front():
     assert standings([[(1, 1)], [(1, 1)], [(2, 2)]], ["lower"]) == ["on", "on", "off"]
     assert standings([[(1, 3)], [(2, 4)]], ["lower"]) == ["maybe", "maybe"]
+
+
+around_values = st.tuples(*[st.floats(1, 100)] * 3).map(sorted).map(lambda e: (e[1], (e[0], e[2])))
+
+
+@given(around_values, around_values)
+def test_intervals_shrunk_by_the_root_of_the_times_that_are_told_just_part(one, other):
+    (a, x), (b, y) = one, other
+    times = times_to_part(x, y, (a, b))
+    assert times == times_to_part(y, x, (b, a))
+    assume(abs(a - b) > 1e-3 and times > 1e-6)
+
+    def shrunk(value, bounds, by):
+        return tuple(value + (end - value) / math.sqrt(by) for end in bounds)
+
+    lower, upper = sorted(((a, x), (b, y)), key=lambda pair: pair[0])
+    assert shrunk(*lower, times * 1.001)[1] < shrunk(*upper, times * 1.001)[0]
+    assert not (x[0] <= y[1] and y[0] <= x[1]) or times >= 1 - 1e-9
+
+
+def test_what_it_takes_to_decide_a_pair():
+    assert times_to_part((9, 11), (10, 12), (10, 11)) == 4
+    assert times_to_part((9, 11), (9, 11), (10, 10)) == math.inf
+    assert times_to_part((-math.inf, math.inf), (1, 1), (0, 1)) == math.inf
+    lower = ("lower", "lower")
+    # The first is worse in the second objective: showing that alone is enough.
+    assert times_to_decide([(9, 11), (10, 12)], [(10, 12), (9.5, 10.5)], ((10, 11), (11, 10)), lower) == (2.25, 1)
+    # Worse in none: it has to be surely no worse in both, and the one that takes more decides.
+    assert times_to_decide([(9, 11), (9, 11)], [(10, 12), (9.5, 10.5)], ((10, 9.9), (11, 10)), lower)[1] == 1
+    assert times_to_decide([(1, 1)], [(1, 1)], ((1,), (1,)), ("higher",)) == (math.inf, 0)
 
 
 def test_an_interval_upside_down_is_refused():

@@ -1,0 +1,221 @@
+"""The five lines of a recommendation, the table and the JSON; the front as table and chart."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from bench.analyse.pareto import fronts
+from bench.analyse.recommend import recommend
+from bench.errors import UserError
+from bench.record.choice import Choice
+from bench.record.codec import json_bytes
+from bench.record.recommendation import Recommendation
+from bench.report import pareto
+from bench.report import recommend as texts
+from bench.report.charts.pareto import axes, chart, write
+from bench.suite.effort import Effort
+from tests.analyse.chosen import around, choice
+from tests.analyse.test_recommend import asked, bills, cases, served
+
+anything = st.text(st.characters(codec=None, exclude_categories=[]), max_size=30)
+
+
+def drawn(show: Callable[[Console], None], width: int = 240) -> str:
+    """What is printed, without colour."""
+    out = io.StringIO()
+    show(Console(file=out, width=width, color_system=None))
+    return out.getvalue()
+
+
+def few() -> list[Choice]:
+    """Three of which int8 is the fastest that is good enough."""
+    return [
+        choice("fp32", p50_latency=around(10e-6), accuracy=(0.99, 0.985, 0.995), size=102400.0),
+        choice("int8", p50_latency=around(4e-6), accuracy=(0.98, 0.975, 0.985), size=25600.0),
+        choice("pruned", p50_latency=around(2e-6), accuracy=(0.90, 0.89, 0.91), size=20480.0),
+    ]
+
+
+def serving(**more: object) -> Recommendation:
+    choices = [served("fp32", around(1000.0, 0.02)), served("int8", around(4000.0, 0.02))]
+    return recommend(choices, asked(objective="cost", traffic=10_000.0, max_p99_s=0.01, **more), bills())
+
+
+def test_the_five_lines_say_choice_gains_rivals_limit_and_confidence():
+    assert texts.lines(recommend(few(), asked(min_quality=0.97))) == (
+        "m/int8/onnxruntime-cpu/t1/b1: p50 4.00 µs [3.96, 4.04]",
+        "against fp32: p50 -60.0 % [-60.8, -59.2] (4.00 µs from 10.0 µs); "
+        "accuracy -1.00 pt [-2.00, 0.00] (0.9800 from 0.9900); size -75.0 % (25.0 KiB from 100 KiB)",
+        "pruned (accuracy ≥ 0.9700 missed: 0.9000 [0.8900, 0.9100], by 8.2 %); "
+        "fp32 (surely worse: p50 +150.0 % [145.0, 155.1])",
+        "accuracy ≥ 0.9700: could be tightened by 0.5 %, to 0.9750, and it still holds",
+        "sure: by its interval no other choice is better",
+    )
+
+
+def test_with_traffic_they_hold_replicas_machines_and_that_the_price_is_an_example():
+    choice_line, _, _, binds, confidence = texts.lines(serving())
+    assert choice_line == (
+        "m/int8/onnxruntime-cpu/t1/b1: cost of a month 365 USD estimated, 4 replicas on 1 machine of box "
+        "for 10,000 requests/s with 30 % head-room"
+    )
+    assert binds.startswith("p99 under load ≤ 10.0 ms: its capacity was searched under just this bound")
+    assert "the price is the example of box (0.5 USD an hour): put yours there" in confidence
+    assert "estimated: " in confidence
+
+
+def test_what_is_undecided_says_how_many_more_samples_would_decide():
+    two = [choice("fp32", p50_latency=around(10.0, 0.1)), choice("int8", p50_latency=around(9.0, 0.06))]
+    (_, _, rivals, _, confidence) = texts.lines(recommend(two, asked()))
+    assert "fp32 (p50 +11.1 % [-5.7, 30.0], but the intervals meet; about" in rivals
+    assert "more samples of p50 each" in confidence
+    assert "undecided between 2" in confidence
+
+
+def test_without_a_feasible_choice_they_say_which_limit_to_relax_by_how_much():
+    found = recommend(few(), asked(min_quality=0.99))
+    none, relax, nearest, binds, confidence = texts.lines(found)
+    assert none == "none is surely within accuracy ≥ 0.9900: 1 not sure, 2 missed"
+    assert relax == "--min-accuracy from 0.9900 to 0.9850 (by 0.5 %): then fp32"
+    assert nearest.startswith("fp32 (accuracy ≥ 0.9900 not sure: 0.9900 [0.9850, 0.9950]; the limit lies within")
+    assert binds == "accuracy ≥ 0.9900: not surely met by 3 of 3"
+    assert confidence.startswith("not enough evidence")
+    surely = texts.lines(recommend(few(), asked(max_size=10.0)))
+    assert surely[0] == "none is within size ≤ 10.0 B: 3 missed"
+    assert surely[4].startswith("sure")
+
+
+def test_an_estimate_and_a_part_that_is_not_known_are_said_in_the_confidence():
+    assert texts.lines(serving())[4].startswith("sure as far as the estimates hold: ")
+    effort = Effort.model_validate({"life_months": 1, "engineering": {"rate_per_hour": 90, "hours": {"fp32": 4}}})
+    both = [served("fp32", around(1000.0, 0.02)), served("int8", around(4000.0, 0.02))]
+    found = recommend(both, asked(objective="cost", traffic=10.0), bills(effort=effort))
+    _, _, rivals, _, confidence = texts.lines(found)
+    why = "engineering: the costs file states no [engineering.hours] for int8"
+    assert why in rivals
+    assert why in confidence
+    assert confidence.startswith("undecided between 2: against int8")
+    assert "not known for any, so not counted: collection: the costs file states no [data] collection" in confidence
+    shown = drawn(lambda console: texts.show(console, found))
+    assert "≥ at least: a part that is not known is not zero" in shown
+
+
+def test_a_run_that_is_not_complete_is_said_to_be_in_every_answer():
+    note = "the run is not complete (running)"
+    found = recommend(few(), asked(min_quality=0.97), unfinished=[note])
+    assert texts.lines(found)[4] == f"not sure, although by its interval no other choice is better; {note}"
+    assert note in drawn(lambda console: pareto.show(console, fronts(few()), [note]))
+
+
+def test_a_projection_is_labelled_in_every_line_and_in_the_table():
+    projected = [
+        choice(v, p50_latency=around(x), accuracy=around(0.9), size=1.0, projected="a100")
+        for v, x in (("fp32", 2.0), ("int8", 1.0))
+    ]
+    for want in (asked(), asked(max_size=0.5)):
+        found = recommend(projected, want)
+        assert all(line.startswith("projected to a100: ") for line in texts.lines(found))
+        assert "projected to a100" in texts.table(found).title
+
+
+@given(cases())
+@settings(deadline=None, max_examples=60)
+def test_there_are_always_five_lines_of_text_and_a_whole_table(case):
+    found = recommend(*case)
+    lines = texts.lines(found)
+    assert len(lines) == len(texts.heads(found)) == 5
+    assert all(line.strip() and "\n" not in line for line in lines)
+    table = texts.table(found)
+    assert {len(column.cells) for column in table.columns} == {len(found.candidates)}
+    for candidate, why in zip(found.candidates, table.columns[-1].cells, strict=True):
+        assert bool(why) == (candidate.standing != "chosen")
+
+
+@given(anything, anything)
+@settings(deadline=None, max_examples=50)
+def test_no_text_of_a_run_reaches_the_terminal_as_a_control(failure, warning):
+    found = recommend(
+        [choice("fp32", p50_latency=around(1.0), warnings=(warning,)), choice("x", failure=failure)], asked()
+    )
+    shown = drawn(lambda console: texts.show(console, found))
+    assert not [char for char in shown if ord(char) < 32 and char != "\n"]
+
+
+def test_json_holds_every_number_of_the_answer():
+    told = json.loads(json_bytes(texts.document(serving(budget=1000.0))))
+    assert list(told["lines"]) == list(texts.HEADS)
+    (best,) = (c for c in told["candidates"] if c["name"] == told["chosen"])
+    assert best["objective"]["value"] == pytest.approx(365.25)
+    assert best["replicas"]["figure"]["value"] == 4
+    assert best["machines"]["figure"]["value"] == 1
+    assert best["money"]["parts"]
+    assert (told["traffic"], told["headroom"]) == (10_000.0, 0.3)
+    assert told["binding"]["on"] == "budget"
+    assert told["binding"]["slack"] == pytest.approx(1 - 365.25 / 1000)
+    (gain,) = (g for g in told["gains"] if g["metric"] == "cost")
+    assert gain["ratio"]["value"] == pytest.approx(0.25)
+    assert all("why" in candidate for candidate in told["candidates"])
+
+
+@pytest.mark.parametrize("width", [60, 100, 240])
+def test_why_stands_beside_or_below_the_table_whatever_the_width(width):
+    shown = drawn(lambda console: texts.show(console, recommend(few(), asked(min_quality=0.97))), width)
+    assert "surely worse" in shown
+    assert "p50 +150.0 %" in " ".join(shown.split())
+
+
+# The front
+
+
+def test_the_front_shows_who_is_on_it_and_who_keeps_the_others_off():
+    found = fronts([*few(), choice("fp16", p50_latency=around(11e-6), accuracy=(0.90, 0.89, 0.91), size=2e6)])
+    shown = drawn(lambda console: pareto.show(console, found))
+    assert "surely off" in shown
+    assert "dominated by " in shown
+    assert "surely on" in shown
+    told = json.loads(json_bytes(pareto.document(found)))
+    assert {p["variant"]: p["standing"] for p in told["fronts"][0]["placed"]}["fp16"] == "off"
+
+
+def test_the_chart_has_intervals_both_ways_a_line_and_a_logarithmic_time():
+    spec = chart(fronts(few()), "p50_latency", "accuracy").to_dict()
+    text = json.dumps(spec)
+    assert '"type": "log"' in text
+    for name in ("x_low", "x_high", "y_low", "y_high"):
+        assert f"{name}" in text
+    assert "surely on" in text
+    panel = spec["vconcat"][0]
+    marks = [layer["mark"]["type"] for layer in panel["layer"]]
+    assert marks[:4] == ["line", "rule", "rule", "circle"]
+    steps = panel["layer"][0]["data"]["values"]
+    assert [(round(s["x"], 3), s["y"]) for s in steps] == [
+        (2.0, 0.9),
+        (4.0, 0.9),
+        (4.0, 0.98),
+        (10.0, 0.98),
+        (10.0, 0.99),
+    ]
+
+
+def test_two_of_the_objectives_are_drawn_quality_upwards():
+    assert axes(("accuracy", "p50_latency", "size")) == ("p50_latency", "accuracy")
+    assert axes(("p50_latency", "size")) == ("p50_latency", "size")
+    with pytest.raises(UserError, match="two figures"):
+        axes(("accuracy",))
+
+
+def test_a_chart_is_written_whole_or_refused_with_a_reason(tmp_path: Path):
+    write(tmp_path / "front.svg", fronts(few()), "p50_latency", "accuracy")
+    assert (tmp_path / "front.svg").read_text().startswith("<svg")
+    with pytest.raises(UserError, match="SVG"):
+        write(tmp_path / "front.png", fronts(few()), "p50_latency", "accuracy")
+    with pytest.raises(UserError, match="no choice has both"):
+        write(tmp_path / "none.svg", fronts([choice("fp32", size=1.0)]), "p50_latency", "accuracy")
