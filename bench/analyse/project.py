@@ -17,18 +17,21 @@ from bench.analyse.cost.quantity import Unknown
 from bench.analyse.device import device, strange
 from bench.analyse.kinds import kind
 from bench.analyse.limits import limits
-from bench.analyse.traffic import work
+from bench.analyse.traffic import cached, looks_up, work
 from bench.hardware.schema import HardwareProfile
 from bench.record.choice import Choice
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.peaks import MachinePeaks, Peaks
+from bench.record.roofline import Device
 
 TIMES = ("p50_latency", "p90_latency", "p99_latency")
 RATES = ("throughput", "capacity")
 LEVEL = 0.9
-NO_PAIRS = "no pair of thread settings was measured"
+_NOTABLE = 1.005
+"""How much longer a call has to be for it to be told."""
+NO_PAIRS = "no pair of thread settings, or of machines, could be compared"
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +75,7 @@ def project(
     *,
     environment: Environment | None = None,
     validation: Validation | None = None,
+    of: Device = "cpu",
 ) -> tuple[Choice, ...]:
     """The choices, in their order, as they would be on `profile`.
 
@@ -88,12 +92,13 @@ def project(
             of a target, those of here are scaled by the fp32 peaks of one core, so one thread should be in both.
         profile: what is projected to.
         environment: of the machine here, for its cache and CPU. A file that fits the cache here is taken to do so
-            there.
+            there; the slow end of each interval is that without it, and a warning says how much longer that is.
         validation: the error; None: by `validate` on the choices themselves.
+        of: the device whose peaks `here` are; a choice of another one is not projected.
     """
     if validation is None:
         validation = validate([Machine(choices=tuple(choices), peaks=here, environment=environment)])
-    return tuple(_projected(choice, here, there, profile, environment, validation) for choice in choices)
+    return tuple(_projected(choice, here, there, profile, environment, validation, of) for choice in choices)
 
 
 def validate(machines: Iterable[Machine], level: float = LEVEL) -> Validation:
@@ -145,8 +150,8 @@ def _error(one: tuple[Choice, Machine], other: tuple[Choice, Machine]) -> float 
     try:
         if not measured or not known or there is None:
             return None
-        core = _Elsewhere(there, _core_ratio(machine.peaks, elsewhere.peaks))
-        ratio, _ = _ratio(choice, machine.peaks, core, machine.environment)
+        core = _Elsewhere(there, _core_ratio(machine.peaks, elsewhere.peaks), elsewhere.environment)
+        ratio = _ratio(choice, machine.peaks, core, machine.environment).value
     except Unknown:
         return None
     return abs(math.log(known * ratio / measured))
@@ -159,30 +164,41 @@ def _projected(
     profile: HardwareProfile,
     environment: Environment | None,
     validation: Validation,
+    of: Device,
 ) -> Choice:
     try:
-        _check_there(choice, profile)
+        _check_there(choice, profile, of)
         elsewhere = _elsewhere(choice, here, there, profile)
-        ratio, labels = _ratio(choice, here, elsewhere, environment)
+        found = _ratio(choice, here, elsewhere, environment)
     except Unknown as why:
         reason = f"not projected to {profile.name}: {why}"
         return msgspec.structs.replace(
             choice, figures=_figures(choice, lambda name: _absent(name, reason)), projected=profile.name
         )
+    ratio, labels, slower = found.value, list(found.labels), found.uncached / found.value
     if not all(peak.how.startswith("measured:") for peak in elsewhere.peaks.compute.values() if peak.value is not None):
         labels.append("peaks there are stated, not measured")
+    if profile.kind == "cpu" and choice.threads > profile.cores.value:
+        labels.append(f"{choice.threads} threads there share {profile.cores.value:g} cores")
     how = f"projected:{'; '.join([f'from {here.name} by the roofline', *labels, validation.told])}"
 
     def scaled(name: str) -> Measurement:
         if name in TIMES:
-            return _scaled(choice.figures[name], ratio, how, validation)
+            return _scaled(choice.figures[name], ratio, how, validation, slow=(1.0, slower))
         if name in RATES:
-            return _scaled(choice.figures[name], 1 / ratio, how, validation)
+            return _scaled(choice.figures[name], 1 / ratio, how, validation, slow=(1 / slower, 1.0))
         if name == "energy":
-            return _energy(_scaled(choice.figures["throughput"], 1 / ratio, how, validation), profile)
+            rate = _scaled(choice.figures["throughput"], 1 / ratio, how, validation, slow=(1 / slower, 1.0))
+            return _energy(rate, profile)
         return _absent(name, f"not projected to {profile.name}: it does not follow from the roofline")
 
     bound, warnings = choice.capacity_bound_s, choice.warnings
+    if slower > _NOTABLE:
+        warnings = (
+            *warnings,
+            f"projected to {profile.name}: the file is taken to stay in the cache there, as it does here; where it "
+            f"does not, a call takes up to ×{slower:.3g} as long",
+        )
     if bound is not None and ratio > 1:
         warnings = (
             *warnings,
@@ -199,14 +215,17 @@ def _projected(
     )
 
 
-def _check_there(choice: Choice, profile: HardwareProfile) -> None:
-    """Raises `Unknown` where the profile's machine is of another kind, or is not to be used by that target."""
+def _check_there(choice: Choice, profile: HardwareProfile, of: Device) -> None:
+    """Raises `Unknown` where the profile's machine is of another kind, or is not to be used by that target.
+
+    And where the peaks of here are not those `of` the device that the target computed on.
+    """
     if device(choice.target) not in (None, profile.kind):
         raise Unknown(
             f"{choice.target} was measured on a {str(device(choice.target)).upper()}, which does not tell how near "
             f"a {profile.kind.upper()} comes to its limit"
         )
-    wrong = strange(choice.target, profile.kind)
+    wrong = strange(choice.target, profile.kind) or strange(choice.target, of)
     if wrong is not None:
         raise Unknown(wrong)
     if choice.target not in profile.providers:
@@ -215,23 +234,37 @@ def _check_there(choice: Choice, profile: HardwareProfile) -> None:
 
 @dataclass(frozen=True)
 class _Elsewhere:
-    """Peaks there, and `overhead`: how much longer one takes there that was not measured there, told by `label`."""
+    """Peaks there, and `overhead`: how much longer one takes there that was not measured there, told by `label`.
+
+    `environment` is where the cache there is known from; None: it is not known.
+    """
 
     peaks: Peaks
     overhead: float | None
+    environment: Environment | None = None
     label: str = "overhead not measured there, in proportion to one core's fp32 peak"
 
 
 def _elsewhere(choice: Choice, here: MachinePeaks, there: MachinePeaks, profile: HardwareProfile) -> _Elsewhere:
     at = _at(there, choice.threads)
     if profile.kind == "gpu":
-        return _Elsewhere(at, 1.0, "overhead not measured there, taken to be that of here")
+        return _Elsewhere(at, 1.0, label="overhead not measured there, taken to be that of here")
     return _Elsewhere(at, _core_ratio(here, there))
 
 
-def _ratio(
-    choice: Choice, here: MachinePeaks, there: _Elsewhere, environment: Environment | None
-) -> tuple[float, list[str]]:
+@dataclass(frozen=True)
+class _Ratio:
+    """The time of a call there over that here, and `uncached` that where the file would not stay in the cache there.
+
+    `labels` are what has to be said of it.
+    """
+
+    value: float
+    uncached: float
+    labels: tuple[str, ...]
+
+
+def _ratio(choice: Choice, here: MachinePeaks, there: _Elsewhere, environment: Environment | None) -> _Ratio:
     """The time of a call there over that here, and what has to be said of it. Raises `Unknown`.
 
     An overhead that would leave less than the limit is no larger than leaves it: efficiency is 1 at most.
@@ -241,7 +274,10 @@ def _ratio(
         raise Unknown(measured.reason or "its median latency is 0")
     todo = work(choice.artifact, choice.target, choice.batch, choice.options, environment)
     before = limits(todo, _at(here, choice.threads), choice.target)
-    after = limits(todo, there.peaks, choice.target, before.taken)
+    again = todo
+    if there.environment is not None:
+        again = work(choice.artifact, choice.target, choice.batch, choice.options, there.environment)
+    after = limits(again, there.peaks, choice.target, before.taken)
     for found in (before, after):
         if found.limit.value is None:
             raise Unknown(found.limit.reason)
@@ -262,8 +298,25 @@ def _ratio(
             labels.append(there.label)
         else:
             raise Unknown("neither the overhead there nor one core's fp32 peak is known")
-    by_work = after.limit.value / before.limit.value
-    return (spent * by_overhead + (measured.value - spent) * by_work) / measured.value, labels
+    took, least = measured.value, before.limit.value
+
+    def over(limit: float) -> float:
+        return (spent * by_overhead + (took - spent) * limit / least) / took
+
+    ratio = over(after.limit.value)
+    if there.environment is not None or not _in_cache(choice, environment):
+        return _Ratio(ratio, ratio, tuple(labels))
+    without = work(choice.artifact, choice.target, choice.batch, choice.options, None)
+    outside = limits(without, there.peaks, choice.target, before.taken).limit.value
+    uncached = ratio if outside is None else over(outside)
+    told = f", else up to ×{uncached / ratio:.3g}" if uncached > _NOTABLE * ratio else ""
+    return _Ratio(ratio, uncached, (*labels, f"the file is taken to stay in the cache there as it does here{told}"))
+
+
+def _in_cache(choice: Choice, environment: Environment | None) -> bool:
+    """Whether its file was left out of the bytes as it stays in the cache here."""
+    made = choice.artifact
+    return made is not None and environment is not None and cached(made, environment.cache_bytes) and not looks_up(made)
 
 
 def _at(peaks: MachinePeaks, threads: int) -> Peaks:
@@ -299,7 +352,10 @@ def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _scaled(figure: Measurement, ratio: float, how: str, validation: Validation) -> Measurement:
+def _scaled(
+    figure: Measurement, ratio: float, how: str, validation: Validation, slow: tuple[float, float] = (1.0, 1.0)
+) -> Measurement:
+    """Times `ratio`, each end of its interval widened by the error, and by its part of `slow`."""
     if figure.value is None:
         return figure
     value, factor, level = figure.value * ratio, validation.factor, validation.level
@@ -314,8 +370,8 @@ def _scaled(figure: Measurement, ratio: float, how: str, validation: Validation)
         unit=figure.unit,
         n=figure.n,
         how=how,
-        low=low * ratio / factor,
-        high=high * ratio * factor,
+        low=low * ratio / factor * slow[0],
+        high=high * ratio * factor * slow[1],
         confidence=sure,
     )
 
@@ -332,7 +388,7 @@ def _energy(rate: Measurement, profile: HardwareProfile) -> Measurement:
         value=tdp.value / rate.value,
         unit="J",
         n=rate.n,
-        how=f"estimated:rated power of {profile.name} × projected time of an example, an upper estimate",
+        how=f"{rate.how}; the rated power of {profile.name} for as long, an upper estimate",
         low=tdp.value / rate.high if known and rate.high else None,
         high=tdp.value / rate.low if known and rate.low else None,
         confidence=rate.confidence if known else None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.analyse.cost.quantity import Quantity
 from bench.analyse.device import strange
-from bench.analyse.faster import SCENARIO
+from bench.analyse.faster import SCENARIO, SHOULD_BE_FASTER
 from bench.analyse.limits import count, figure, limits
 from bench.analyse.traffic import work
 from bench.errors import UserError
@@ -36,11 +36,7 @@ def cases(rows: Sequence[Row], only: Sequence[str] = ()) -> tuple[Row, ...]:
     Raises:
         UserError: there are none, or none whose name fits one of the globs `only`.
     """
-    there = [
-        row
-        for row in rows
-        if row.measured and row.case.scenario in SCENARIOS and RUNTIMES[row.case.runtime].measures_model
-    ]
+    there = [row for row in rows if row.measured and row.case.scenario in SCENARIOS and _of_a_model(row.case.runtime)]
     if not there:
         raise UserError(
             f"no case of the run was measured in a scenario whose latency is that of one call ({', '.join(SCENARIOS)})",
@@ -75,14 +71,17 @@ def roofline(
 def point(row: Row, peaks: Peaks | None, environment: Environment | None, absent: str | None = None) -> Point:
     """One measured row against the peaks of as many threads; None: not known, because of `absent`.
 
-    The share is limit / measured. Where it is over 1 a limit was beaten, which cannot be: a warning says so.
+    The share is limit / measured. Where it is over 1 a limit was beaten, which cannot be: a warning says so. Only the
+    dense limit of a pruned model may be, by kernels that skip its zeros: then a note does.
     """
     case = row.case
     todo = work(row.artifact, case.target, case.batch, case.options, environment)
-    measured = row.metrics["p50_latency"]
+    measured = row.metrics.get("p50_latency") or Measurement.unavailable("s", "no median latency is on record")
     reason = absent or f"the peaks with {case.threads} threads are not known"
     least = _no_limits(reason) if peaks is None else limits(todo, peaks, case.target)
     share = figure("1", lambda: Quantity.of(least.limit) / Quantity.of(measured))
+    sparse = row.artifact is not None and SHOULD_BE_FASTER.get(row.artifact.base) == "sparse"
+    beaten = _beaten(share, sparse)
     return Point(
         case=case.name,
         id=case.id,
@@ -96,9 +95,14 @@ def point(row: Row, peaks: Peaks | None, environment: Environment | None, absent
         rate=figure("1/s", lambda: count(todo.operations) / Quantity.of(measured)),
         share=share,
         bound=bound(least, measured),
-        notes=(*todo.notes, *least.notes, *_lanes(row)),
-        warnings=_beaten(share),
+        notes=(*todo.notes, *least.notes, *_lanes(row), *(beaten if sparse else ())),
+        warnings=() if sparse else beaten,
     )
+
+
+def _of_a_model(runtime: str) -> bool:
+    """Not one that only tests this tool; one that this version does not know has a place, without a limit."""
+    return runtime not in RUNTIMES or RUNTIMES[runtime].measures_model
 
 
 def bound(least: Limits, measured: Measurement) -> Bound:
@@ -137,9 +141,11 @@ def _lanes(row: Row) -> list[str]:
     return [f"{together} calls at a time share the machine: the share is that of one of them"]
 
 
-def _beaten(share: Measurement) -> tuple[str, ...]:
+def _beaten(share: Measurement, sparse: bool) -> tuple[str, ...]:
     if share.value is None or share.value <= 1:
         return ()
+    if sparse:
+        return (f"it took {1 / share.value:.0%} of the dense limit: kernels that skip zeros may, or a figure is wrong",)
     told = f"it took only {1 / share.value:.0%} of the time that is the least possible"
     doubt = ", though that may be noise" if share.low is not None and share.low <= 1 else ""
     return (f"LIMIT BEATEN: {told}{doubt}: the peaks, the operations, the bytes or the latency are wrong",)

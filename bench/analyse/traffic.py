@@ -18,6 +18,10 @@ from bench.record.measurement import Measurement
 OPERATIONS_A_MAC = 2
 _BEYOND_NUMPY = {"bfloat16": 2.0, "float8_e4m3fn": 1.0, "float8_e5m2": 1.0, "int4": 0.5, "uint4": 0.5}
 _MIB = 2**20
+LOOKUPS = frozenset({
+    "Gather", "GatherND", "GatherElements", "GatherBlockQuantized", "GATHER", "GATHER_ND", "EMBEDDING_LOOKUP",
+})  # fmt: skip
+"""Operators that read only some rows of what they are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,8 @@ def work(
     Operations are two a multiply-accumulate of the dense graph: weights that are zero count. Bytes are the file, for
     the parameters in it, once a call, and every input and output once: the least there can be (compulsory traffic),
     as what lies between may stay in the caches. A file that fits the last-level cache stays there from call to call,
-    so that only inputs and outputs count. `environment` is where it ran; None: neither cache nor CPU is known.
+    so that only inputs and outputs count; so they do where the graph looks rows up in a table, of which nothing tells
+    how much of the file it is. `environment` is where it ran; None: neither cache nor CPU is known.
     """
     if artifact is None:
         absent = "no artifact is on record"
@@ -71,6 +76,11 @@ def cached(artifact: Artifact, cache: int | None) -> bool:
     return cache is not None and artifact.bytes <= cache
 
 
+def looks_up(artifact: Artifact) -> bool:
+    """Whether some of its parameters may be read in part only."""
+    return not LOOKUPS.isdisjoint(artifact.operators)
+
+
 def _operations(artifact: Artifact, batch: int) -> Measurement:
     if artifact.macs is None:
         return Measurement.unavailable("1", "the multiply-accumulates of the artifact could not be counted")
@@ -86,6 +96,8 @@ def _moved(artifact: Artifact, batch: int, cache: int | None) -> Measurement:
     ends = sum(size for size in through if not isinstance(size, str)) * batch
     if cached(artifact, cache):
         return Measurement(value=ends, unit="B", n=1, how="computed:inputs and outputs; the file stays in the cache")
+    if looks_up(artifact):
+        return Measurement(value=ends, unit="B", n=1, how="computed:inputs and outputs; rows are looked up in the file")
     how = "computed:the file, for its parameters, inputs and outputs, each once a call"
     return Measurement(value=artifact.bytes + ends, unit="B", n=1, how=how)
 
@@ -108,6 +120,11 @@ def _notes(artifact: Artifact, cache: int | None) -> list[str]:
         told.append(
             f"the file fits the last-level cache ({(cache or 0) / _MIB:g} MiB), so its weights need not come from "
             "memory again and are not counted: memory limits it less"
+        )
+    elif looks_up(artifact):
+        told.append(
+            "it looks rows up in tables of the file, which are not read as a whole, and how much of the file they are "
+            "is not known: no weights are counted, and memory limits it more than is shown"
         )
     elif cache is None:
         told.append("the size of the cache is not known: where the weights stay in it, the memory limit is too high")

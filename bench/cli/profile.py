@@ -38,9 +38,9 @@ def detect(
     from bench.runner.detect import detect as look
     from bench.runner.detect import refuse_to_replace
 
-    if output is not None and not force:
+    if output is not None:
         # Before it is measured, not after.
-        refuse_to_replace(output)
+        refuse_to_replace(output, force=force)
     progress = consoles()[1]
     found = look(name, lambda text: progress.print(text, style="dim", markup=False), measure=measure)
     if output is None:

@@ -69,6 +69,7 @@ def run(
     Exit codes: 0 done, 1 a case failed, 2 bad input, 130 interrupted (what is finished is kept).
     """
     from bench.cli.signals import stop_like_ctrl_c
+    from bench.hardware.load import is_path
     from bench.report.document import document
     from bench.report.files import write_summaries
     from bench.report.live import Live
@@ -103,7 +104,7 @@ def run(
                 inputs=None if inputs is None else str(inputs.resolve()),
                 only=tuple(only or ()),
                 seed=seed,
-                profile=None if profile is None else _absolute(profile),
+                profile=str(Path(profile).expanduser().resolve()) if profile and is_path(profile) else profile,
             )
             planned = plan_run(request)
             if dry_run:

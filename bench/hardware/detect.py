@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from bench.errors import UserError
 from bench.hardware.schema import HardwareProfile, Match, Memory, Stated, StatedNames
-from bench.hardware.stated import stated_peaks
+from bench.hardware.stated import BANDWIDTH, COMMAND, MEASURED, OPERATIONS, stated_peaks
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.peaks import Peaks
 from bench.suite.validate import validate
 
-COMMAND = "bench profile detect"
 _DIGITS = 4
 
 
@@ -64,6 +63,8 @@ def guessed(
 ) -> HardwareProfile:
     """The profile of this machine without a measurement: the peaks are those that the nearest profile states.
 
+    With other cores they are in proportion to these, up and down; the bandwidth only down, as cores share a memory.
+
     Raises:
         UserError: that profile is of a GPU.
     """
@@ -74,20 +75,34 @@ def guessed(
         )
     today = datetime.datetime.now(datetime.UTC).date()
     peaks = stated_peaks(nearest, [cores]).by_threads[0]
+    theirs = nearest.cores.value
 
-    def taken(figure: Measurement, stated: Stated) -> Stated:
-        how = figure.how.partition(":")[2]
+    def taken(figure: Measurement, stated: Stated, unit: str) -> Stated:
+        value, how, note = figure.value or 0.0, figure.how.partition(":")[2], stated.note
+        if cores > theirs and unit == OPERATIONS:
+            value, how = (
+                value * cores / theirs,
+                f"in proportion to the cores, {cores} of {theirs:g}, from {stated.source}",
+            )
+        elif cores > theirs:
+            how = f"of {theirs:g} cores, not scaled up, from {stated.source}"
+        if cores != theirs:
+            # The note works out the figure of the whole, which this one is not.
+            note = f"from {stated.value:g} {unit} of {theirs:g} cores"
         source = f"profile {nearest.name}: {how}"
-        return Stated(value=_rounded(figure.value or 0.0), source=source, date=stated.date, note=stated.note)
+        return Stated(value=_rounded(value), source=source, date=stated.date, note=note)
 
     return _profile(
         environment,
         name=name,
         cores=cores,
         today=today,
-        peak={precision: taken(peaks.compute[precision], stated) for precision, stated in nearest.peak.items()},
+        peak={
+            precision: taken(peaks.compute[precision], stated, OPERATIONS) for precision, stated in nearest.peak.items()
+        },
         memory=Memory(
-            size=_read(_memory(environment), today), bandwidth=taken(peaks.bandwidth, nearest.memory.bandwidth)
+            size=_read(_memory(environment), today),
+            bandwidth=taken(peaks.bandwidth, nearest.memory.bandwidth, BANDWIDTH),
         ),
         providers=list(providers),
     )
@@ -115,7 +130,6 @@ def _profile(
             )
             if environment.cpu_features
             else None,
-            "threads": cores,
             **more,
         },
         HardwareProfile,
@@ -138,7 +152,7 @@ def _read(value: float, today: datetime.date) -> Stated:
 
 
 def _measured(figure: Measurement, today: datetime.date) -> Stated:
-    source = f"measured by {COMMAND} ({figure.how.partition(':')[2]})"
+    source = f"{MEASURED} ({figure.how.partition(':')[2]})"
     return Stated(value=_rounded(figure.value or 0.0), source=source, date=today)
 
 

@@ -38,15 +38,21 @@ def load_profile(word: str, folders: Sequence[Path] = ()) -> HardwareProfile:
     """The profile of that name, or in that .toml file.
 
     Raises:
-        UserError: there is none, or it is not a whole profile.
+        UserError: there is none, it is not a whole profile, or its file in a folder of profiles has another name.
     """
-    path = Path(word).expanduser()
-    if path.suffix == _SUFFIX or os.sep in word:
-        return load_toml(path, HardwareProfile, kind="hardware profile")
+    if is_path(word):
+        path = Path(word).expanduser()
+        # Elsewhere the file is told by its path; in such a folder it would be found by a name that it does not have.
+        return _named(path) if path.resolve().parent.name == FOLDER else _read(path)
     known = profiles(folders)
     if word not in known:
         raise unknown("hardware profile", word, known, where=f"a name of `bench list profiles` or a {_SUFFIX} file")
-    return load_toml(known[word], HardwareProfile, kind="hardware profile")
+    return _named(known[word])
+
+
+def is_path(word: str) -> bool:
+    """Whether it means a file, not a name."""
+    return Path(word).suffix == _SUFFIX or os.sep in word
 
 
 def readable_profiles(folders: Sequence[Path] = ()) -> tuple[dict[str, HardwareProfile], dict[str, UserError]]:
@@ -55,7 +61,23 @@ def readable_profiles(folders: Sequence[Path] = ()) -> tuple[dict[str, HardwareP
     faulty: dict[str, UserError] = {}
     for name, path in profiles(folders).items():
         try:
-            loaded[name] = load_toml(path, HardwareProfile, kind="hardware profile")
+            loaded[name] = _named(path)
         except UserError as error:
             faulty[name] = error
     return loaded, faulty
+
+
+def _read(path: Path) -> HardwareProfile:
+    return load_toml(path, HardwareProfile, kind="hardware profile")
+
+
+def _named(path: Path) -> HardwareProfile:
+    """The profile in a file that has to be named as it is."""
+    profile = _read(path)
+    if profile.name != path.stem:
+        raise UserError(
+            f"the profile in it is called {profile.name!r}",
+            where=f"{path}: name",
+            remedy=f"call the file {profile.name}{_SUFFIX}, or the profile {path.stem!r}",
+        )
+    return profile

@@ -32,7 +32,20 @@ class _Condition(msgspec.Struct, frozen=True):
 
 def fits(environment: Environment, profiles: Mapping[str, HardwareProfile]) -> tuple[Fit, ...]:
     """A verdict on every profile, in their order."""
-    return tuple(_fit(environment, name, profile.match) for name, profile in profiles.items())
+    return tuple(_fit(environment, name, profile) for name, profile in profiles.items())
+
+
+def other_cores(environment: Environment, profile: HardwareProfile) -> str | None:
+    """That the figures of a CPU's profile are of a part of this machine, or of more than it; None where they fit.
+
+    Only logical CPUs are known of a machine: as many as cores, or two for each.
+    """
+    cores = profile.cores.value
+    counts = {len(environment.cores_usable), environment.cores_logical or len(environment.cores_usable)}
+    if profile.kind != "cpu" or any(cores <= count <= 2 * cores for count in counts):
+        return None
+    shown = " or ".join(str(count) for count in sorted(counts))
+    return f"its figures are of {cores:g} core{'' if cores == 1 else 's'}, and {shown} logical CPUs are here"
 
 
 def best(environment: Environment, profiles: Mapping[str, HardwareProfile]) -> HardwareProfile | None:
@@ -45,13 +58,14 @@ def best(environment: Environment, profiles: Mapping[str, HardwareProfile]) -> H
     return max(fitting, key=lambda each: (each[0] != GENERIC, _specificity(environment, each[1].match)))[1]
 
 
-def _fit(environment: Environment, name: str, match: Match) -> Fit:
+def _fit(environment: Environment, name: str, profile: HardwareProfile) -> Fit:
     met: list[str] = []
-    for condition in _conditions(environment, match):
+    for condition in _conditions(environment, profile.match):
         if not condition.holds:
             return Fit(name, False, condition.text)
         met.append(condition.text)
-    return Fit(name, True, "; ".join(met) or "it asks for nothing")
+    other = other_cores(environment, profile)
+    return Fit(name, True, "; ".join([*(met or ["it asks for nothing"]), *([other] if other else [])]))
 
 
 def _specificity(environment: Environment, match: Match) -> int:

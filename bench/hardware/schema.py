@@ -10,8 +10,9 @@ import datetime
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+NAME = r"^[A-Za-z0-9._-]+$"
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8", "int4"]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -31,6 +32,16 @@ class Stated(_Sourced):
     """One figure."""
 
     value: Amount
+
+
+def _over_0(figure: Stated) -> Stated:
+    if figure.value == 0:
+        raise ValueError("the value must be over 0: leave out what is not known")
+    return figure
+
+
+Rate = Annotated[Stated, AfterValidator(_over_0)]
+"""A figure that is divided by, or that nothing real is without."""
 
 
 class StatedNames(_Sourced):
@@ -66,16 +77,16 @@ class Match(_Strict):
 class Memory(_Strict):
     """What the device computes from: `size` in B, `bandwidth` in B/s (`bandwidth_core`: of one core alone)."""
 
-    size: Stated
-    bandwidth: Stated
-    bandwidth_core: Stated | None = None
+    size: Rate
+    bandwidth: Rate
+    bandwidth_core: Rate | None = None
 
 
 class Power(_Strict):
     """W of the whole device: at rest, and its rated limit."""
 
     idle: Stated | None = None
-    tdp: Stated | None = None
+    tdp: Rate | None = None
 
 
 class Price(_Strict):
@@ -125,20 +136,19 @@ class HardwareProfile(_Strict):
     `runtime-provider`; only a measurement gives them. `providers` are the `runtime-provider`s to use there.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=NAME)
     title: Text
     kind: Literal["cpu", "gpu"]
     about: str = ""
     match: Match = Match()
-    cores: Stated
+    cores: Rate
     instruction_sets: StatedNames | None = None
-    peak: Annotated[dict[Precision, Stated], Field(min_length=1)]
-    peak_core: dict[Precision, Stated] = {}
+    peak: Annotated[dict[Precision, Rate], Field(min_length=1)]
+    peak_core: dict[Precision, Rate] = {}
     memory: Memory
     power: Power = Power()
     providers: Annotated[list[str], Field(min_length=1)]
-    threads: PositiveInt | None = Field(default=None, description="threads to use there; none given: one a core")
-    call: dict[str, Stated] = {}
-    node: dict[str, Stated] = {}
+    call: dict[str, Rate] = {}
+    node: dict[str, Rate] = {}
     price: Price | None = None
     energy: Energy = Energy()

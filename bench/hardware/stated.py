@@ -9,14 +9,18 @@ from bench.record.measurement import Measurement
 from bench.record.peaks import MachinePeaks, Peaks
 
 OPERATIONS, BANDWIDTH = "op/s", "B/s"
+COMMAND = "bench profile detect"
+"""What measures a profile: its figures are measured ones, those of other sources are stated."""
+MEASURED = f"measured by {COMMAND}"
 
 
 def stated_peaks(profile: HardwareProfile, threads: Sequence[int]) -> MachinePeaks:
     """The peaks of a profile with so many threads.
 
-    A GPU is one whole, whatever the threads. A CPU's are those of the whole from as many threads as it has cores on;
-    below that in proportion to the cores, or where the figure of one core is known so many times that, at most the
-    whole. `call` and `node` are the profile's own. No interval is given: none is stated.
+    A GPU is one whole, whatever the threads. A CPU's are those of the whole from as many threads as it has cores on,
+    an estimate where there are more threads, which may have had more cores; below that in proportion to the cores, or
+    where the figure of one core is known so many times that, at most the whole. `call` and `node` are the profile's
+    own. No interval is given: none is stated.
     """
     figures = [*profile.peak.values(), *profile.peak_core.values(), profile.memory.bandwidth]
     return MachinePeaks(
@@ -42,8 +46,13 @@ def _peaks(profile: HardwareProfile, threads: int) -> Peaks:
 
 def _scaled(profile: HardwareProfile, whole: Stated, core: Stated | None, threads: int, unit: str) -> Measurement:
     cores = profile.cores.value
-    if profile.kind == "gpu" or threads >= cores:
+    if profile.kind == "gpu" or threads == cores:
         return _as_stated(whole, unit)
+    if threads > cores:
+        how = (
+            f"the whole of {cores:g} core{'' if cores == 1 else 's'}, fewer than {threads} threads, from {whole.source}"
+        )
+        return Measurement(value=whole.value, unit=unit, n=0, how=f"estimated:{how}")
     if core is not None and threads == 1:
         return _as_stated(core, unit)
     if core is not None:
@@ -56,4 +65,6 @@ def _scaled(profile: HardwareProfile, whole: Stated, core: Stated | None, thread
 
 
 def _as_stated(figure: Stated, unit: str) -> Measurement:
-    return Measurement(value=figure.value, unit=unit, n=0, how=f"stated:{figure.source}")
+    grade = "measured" if figure.source.startswith(MEASURED) else "stated"
+    how = figure.source.removeprefix("measured ") if grade == "measured" else figure.source
+    return Measurement(value=figure.value, unit=unit, n=0, how=f"{grade}:{how}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -58,7 +60,7 @@ def read_environment() -> Environment:
     if frequency is None:
         unread["frequency_max_hz"] = "the system does not tell"
     return Environment(
-        cpu_model=info.get("model name") or _board() or platform.processor() or None,
+        cpu_model=_cpu_model(info),
         cpu_features=tuple(name for name in FEATURES if name in flags),
         architecture=platform.machine(),
         cores_usable=tuple(usable_cores()),
@@ -67,7 +69,7 @@ def read_environment() -> Environment:
         frequency_max_hz=frequency,
         cache_bytes=cache if source == "sysfs" else None,
         memory_bytes=psutil.virtual_memory().total,
-        memory_limit_bytes=_memory_limit(),
+        memory_limit_bytes=memory_limit(),
         cpu_quota_cores=_cpu_quota(),
         kernel=platform.release(),
         system=platform.system(),
@@ -100,6 +102,26 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
+def _cpu_model(info: dict[str, str]) -> str | None:
+    """The processor's own name; a board's where it has but that of its architecture ("ARMv8 Processor rev 1 (v8l)")."""
+    name = info.get("model name")
+    if name is None or re.match(r"A(RM|Arch64)", name, re.IGNORECASE):
+        name = _board() or name
+    return name or _of_a_mac() or platform.processor() or None
+
+
+def _of_a_mac() -> str | None:
+    """The brand of a Mac's processor; None on any other system."""
+    if platform.system() != "Darwin":
+        return None
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
 def _board() -> str | None:
     """The name of a board whose processor has none in /proc/cpuinfo, as with Arm; it ends in a NUL."""
     return (_text("/proc/device-tree/model") or "").rstrip("\0") or None
@@ -112,7 +134,7 @@ def _text(path: str) -> str | None:
         return None
 
 
-def _memory_limit() -> int | None:
+def memory_limit() -> int | None:
     """Bytes that the control group allows (v2, then v1); None where it does not limit."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         text = _text(path)

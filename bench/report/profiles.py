@@ -16,9 +16,7 @@ _YEAR = "years"
 def heading(profile: HardwareProfile) -> list[str]:
     """What it is, in lines."""
     told = [f"{profile.name}: {profile.title}", profile.about]
-    told.append(
-        f"runs {', '.join(profile.providers)}" + (f" with {profile.threads} threads" if profile.threads else "")
-    )
+    told.append(f"runs {', '.join(profile.providers)}")
     if profile.price is not None and profile.price.example:
         told.append("its price is an example: put your own in its place")
     return [line for line in told if line]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from bench.errors import UserError
 from bench.hardware.detect import detected, guessed
 from bench.hardware.load import readable_profiles
 from bench.hardware.match import best
-from bench.hardware.schema import HardwareProfile
+from bench.hardware.schema import NAME, HardwareProfile
 from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
+from bench.record.environment import Environment
 from bench.runner.peaks.machine import machine_peaks
 from bench.runtimes.table import RUNTIMES, unavailable
 
@@ -23,16 +26,23 @@ def detect(name: str | None, progress: Callable[[str], None], *, measure: bool =
     """A profile of this machine, called `name` or after its CPU; measured anew, or with the nearest profile's peaks.
 
     Raises:
-        UserError: it cannot be measured, or no profile is near enough to take the peaks from.
+        UserError: the name is none, it cannot be measured, or no profile is near enough to take the peaks from.
     """
+    if name is not None and not re.match(NAME, name):
+        # Before it is measured, not after.
+        raise UserError(
+            f"{name!r} is no name for a profile", where="--name", remedy="take letters, digits, dots, _ and - only"
+        )
     environment = read_environment()
-    cores, providers = physical_cores(), providers_here()
+    cores, providers = usable_physical(environment), providers_here()
     if measure:
         peaks = machine_peaks(environment, sorted({1, cores}), providers, progress, anew=True)
         whole, one = peaks.at(cores), peaks.at(1)
         assert whole is not None
         return detected(environment, whole, one if cores > 1 else None, name=name, providers=providers)
-    nearest = best(environment, readable_profiles()[0])
+    # A GPU's peaks are none of the CPU's, and this profile is of the CPU.
+    known = {name: profile for name, profile in readable_profiles()[0].items() if profile.kind == "cpu"}
+    nearest = best(environment, known)
     if nearest is None:
         raise UserError(
             "no profile fits this machine, so that there are no peaks to take over",
@@ -42,9 +52,11 @@ def detect(name: str | None, progress: Callable[[str], None], *, measure: bool =
     return guessed(environment, cores, nearest, name=name, providers=providers)
 
 
-def refuse_to_replace(path: Path) -> None:
-    """Raise `UserError` where a file is there."""
-    if path.exists():
+def refuse_to_replace(path: Path, *, force: bool = False) -> None:
+    """Raise `UserError` where a file is there, or with `force` where something is that is none."""
+    if path.is_dir():
+        raise UserError("it is a folder", where=str(path), remedy="name a file in it")
+    if path.exists() and not force:
         raise UserError("the file is there already", where=str(path), remedy="name another, or give --force")
 
 
@@ -57,6 +69,12 @@ def providers_here() -> list[str]:
         for target in (f"{spec.name}-{provider}" for provider in spec.providers)
         if unavailable(target) is None
     ]
+
+
+def usable_physical(environment: Environment) -> int:
+    """The physical cores that this process may keep busy: no more than its control group has time for."""
+    quota = environment.cpu_quota_cores
+    return physical_cores() if quota is None else max(1, min(physical_cores(), math.ceil(quota)))
 
 
 def physical_cores() -> int:

@@ -31,6 +31,7 @@ from bench.store.manifest import Manifest, ModelEntry
 from bench.suite.expand import expand, only
 from bench.suite.load import load_suite
 from bench.suite.schema import Matrix, Suite
+from bench.suite.validate import validate
 from bench.zoo.files import DataMissing
 from bench.zoo.find import ModelSource, find, zoo_models
 from bench.zoo.hashing import file_sha256
@@ -115,7 +116,7 @@ def plan_run(request: Request, suite: Suite | None = None) -> Planned:
     variants = {name: frozenset(VARIANTS[recipe.base].formats) for name, recipe in _recipes(suite).items()}
     for index, matrix in enumerate(suite.matrix):
         _check_options(matrix, f"suite {suite.name}: matrix[{index}].options")
-    profile = fitting(request.profile) if request.profile else None
+    profile = fitting(request.profile) if request.profile is not None else None
     suite, notes_of_profile = (suite, ()) if profile is None else under(profile, suite)
     rules_of(suite.gate, f"suite {suite.name}: gate")  # a gate that cannot be read is found before the run, not after
     if request.seed is not None:
@@ -212,7 +213,9 @@ def plan_again(manifest: Manifest) -> Planned:
         notes=manifest.notes,
         sources={source.name: source for source in found},
         bundle=bundle,
-        profile=None if manifest.profile is None else HardwareProfile.model_validate(manifest.profile),
+        profile=None
+        if manifest.profile is None
+        else validate(manifest.profile, HardwareProfile, where="the profile in the run's manifest"),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import psutil
+
 from bench.errors import UserError
 from bench.hardware.load import load_profile
 from bench.hardware.match import fits
@@ -64,12 +66,12 @@ def _with_powers(profile: HardwareProfile, measure: Measure) -> tuple[Measure, s
     tdp = profile.power.tdp
     if profile.kind != "cpu" or tdp is None or tdp.value == 0 or measure.tdp_w is not None:
         return measure, ""
-    cores = os.cpu_count() or 1
-    # A machine that is part of the device is charged with its part of the power.
-    share = min(1.0, cores / profile.cores.value) if profile.cores.value else 1.0
+    # The load that the estimate goes by is that of all cores of the machine, so the power has to be of all of them.
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    share = cores / profile.cores.value
     watts = tdp.value * share
     idle = min(profile.power.idle.value * share if profile.power.idle else 0.0, watts)
-    part = "" if share == 1 else f" x {cores} of {profile.cores.value:g} cores"
+    part = "" if share == 1 else f" of {profile.cores.value:g} cores, in proportion to the {cores} here: {watts:.3g} W"
     return (
         measure.model_copy(update={"tdp_w": watts, "idle_w": idle}),
         f"profile {profile.name}: where no counter gives the CPU's energy, it is estimated from {tdp.value:g} W{part}",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -23,6 +25,7 @@ from bench.runner.plan import Request, plan_again, plan_run
 from bench.store.manifest import Manifest, read_manifest
 from bench.suite.schema import Matrix, Measure, Suite
 
+PHYSICAL = psutil.cpu_count(logical=False) or os.cpu_count()
 MINE = """
 name = "mine"
 title = "Mine"
@@ -50,7 +53,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in with a profile of this machine, and one of another."""
     folder = tmp_path / "hardware_profiles"
     folder.mkdir()
-    (folder / "mine.toml").write_text(MINE)
+    # All the cores of this machine, so that its power is the profile's.
+    text = MINE.replace("cores = { value = 1", f"cores = {{ value = {PHYSICAL}")
+    (folder / "mine.toml").write_text(text)
     other = MINE.replace('name = "mine"', 'name = "other"').replace("[match]", '[match]\ncpu_model = "an abacus"')
     (folder / "other.toml").write_text(other)
     (folder / "broken.toml").write_text(MINE.replace("kind", "kinds"))
@@ -156,7 +161,41 @@ def test_a_machine_that_is_a_part_of_the_device_has_that_part_of_its_power(mine)
     planned = plan_run(asked("large.toml"), suite())
     assert planned.plan.tdp_w is not None
     assert 0 < planned.plan.tdp_w < 1
-    assert any("of 1e+06 cores" in note for note in planned.notes)
+    assert any(f"of 1e+06 cores, in proportion to the {PHYSICAL} here" in note for note in planned.notes)
+
+
+def test_a_machine_that_is_larger_than_the_device_has_more_of_its_power(mine):
+    (mine / "part.toml").write_text(MINE.replace("cores = { value = 1", "cores = { value = 0.5"))
+    planned = plan_run(asked("part.toml"), suite())
+    assert planned.plan.tdp_w == pytest.approx(20 * PHYSICAL / 0.5)
+    assert planned.plan.idle_w == pytest.approx(5 * PHYSICAL / 0.5)
+
+
+def test_a_profile_in_a_damaged_manifest_is_one_message(mine):
+    planned = plan_run(asked("mine"), suite())
+    with Live(consoles()[1]) as live:
+        kept = read_manifest(Path(start(planned, mine / "results", live).folder))
+    assert kept.profile is not None
+    damaged = msgspec.structs.replace(kept, profile={**kept.profile, "kind": "abacus"})
+    with pytest.raises(UserError, match="the profile in the run's manifest: kind"):
+        plan_again(damaged)
+
+
+def test_what_cannot_be_written_is_refused_before_it_is_measured(mine):
+    assert "is no name for a profile" in told("detect", "--name", "my box", code=2)
+    assert "it is a folder" in told("detect", "-o", ".", "--force", code=2)
+
+
+def test_a_profile_that_a_run_names_is_a_name_unless_it_is_a_path(mine):
+    (mine / "mine").write_text("not a profile")
+    done = CliRunner().invoke(app, ["run", "--profile", "mine", "--dry-run"])
+    assert "cannot read" not in done.output
+    assert "not valid TOML" not in done.output
+    done = CliRunner().invoke(app, ["run", "--profile", "", "--dry-run"])
+    assert done.exit_code == 2
+    assert "unknown hardware profile ''" in done.output
+    done = CliRunner().invoke(app, ["run", "--profile", "my.box", "--dry-run"])
+    assert "unknown hardware profile 'my.box'" in done.output
 
 
 def test_a_runtime_that_was_only_wanted_where_available_is_enough(mine):

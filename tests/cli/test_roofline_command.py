@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bench.cli.roofline import roofline
+from bench.runner.limits import peaks_for
 from bench.store.manifest import read_manifest, write_manifest
 from tests.analyse.machines import artifact
 from tests.kept_runs import failed, keep, observed, row_of
@@ -98,6 +99,14 @@ def test_a_profile_of_another_machine_is_said_to_be_one(kept: Path, tmp_path: Pa
     (line,) = [line for line in told.splitlines() if "board is not the machine of the run" in line]
     assert "a CPU of long ago" in line
     assert "not the machine" not in here(kept, "latest", "--profile", str(kept / "board.toml")).stdout
+
+
+def test_a_profile_of_fewer_cores_than_there_were_threads_is_warned_of(kept: Path) -> None:
+    environment = read_manifest(kept / "results" / "20260101-000000-s-aa").environment
+    row = msgspec.structs.replace(row_of(observed("fp32", 80.0)), artifact=artifact())
+    many = msgspec.structs.replace(row, case=msgspec.structs.replace(row.case, threads=16))
+    (warning,) = peaks_for(environment, [many], str(kept / "board.toml"), print).warnings
+    assert warning.startswith("board states the peaks of 4 cores, and the run used 16 threads")
 
 
 def test_cases_are_chosen_by_name(kept: Path) -> None:

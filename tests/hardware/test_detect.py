@@ -41,7 +41,7 @@ def test_a_measured_profile_is_read_back_as_it_was_written(tmp_path):
     path = tmp_path / "here.toml"
     path.write_text(as_toml(made))
     assert load_profile(str(path)) == made
-    assert made.cores.value == made.threads == 4
+    assert made.cores.value == 4
     assert made.peak["fp32"].value == 4.938e11
     assert made.peak_core["fp32"].value == 1.235e11
     assert set(made.peak) == {"fp32"}, "what is not known is left out"
@@ -84,12 +84,23 @@ def test_without_measuring_the_figures_are_those_of_the_nearest_profile_scaled()
     assert made.peak["fp32"].value == 2e11
     assert made.peak["fp32"].source == "profile near: in proportion to the cores, 2 of 4, from a data sheet"
     assert made.peak["fp32"].date == datetime.date(2024, 1, 1)
+    assert made.peak["fp32"].note == "from 4e+11 op/s of 4 cores", "what it says of the whole would contradict it"
     assert not made.call
     with pytest.raises(UserError, match="is of a GPU"):
         guessed(HERE, 2, a_profile(kind="gpu"), name="guess", providers=["onnxruntime-cpu"])
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.floats(0, 1e300))
+def test_without_measuring_a_larger_machine_has_more_compute_and_no_guessed_bandwidth():
+    made = guessed(HERE, 8, a_profile(name="near"), name="guess", providers=["onnxruntime-cpu"])
+    assert made.peak["fp32"].value == 8e11
+    assert made.peak["fp32"].source == "profile near: in proportion to the cores, 8 of 4, from a data sheet"
+    assert made.memory.bandwidth.value == 2e10
+    assert made.memory.bandwidth.source == "profile near: of 4 cores, not scaled up, from a data sheet"
+    same = guessed(HERE, 4, a_profile(name="near"), name="guess", providers=["onnxruntime-cpu"])
+    assert same.peak["fp32"].source == "profile near: a data sheet"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.floats(1e-300, 1e300))
 def test_any_text_and_number_survives_the_file(tmp_path_factory, text, value):
     path = tmp_path_factory.mktemp("profile") / "odd.toml"
     figure = {"value": value, "source": f"x{text}", "date": datetime.date(2024, 2, 29), "note": text}

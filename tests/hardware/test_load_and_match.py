@@ -105,7 +105,9 @@ def test_what_is_wrong_with_a_profile_is_said_with_its_place(folder, broken, sai
 
 
 def test_the_first_condition_that_does_not_hold_is_the_reason():
-    here = machine(architecture="x86_64", cpu_model="Some CPU 9", cpu_features=("avx2",), gpus=())
+    here = machine(
+        architecture="x86_64", cpu_model="Some CPU 9", cpu_features=("avx2",), gpus=(), cores_usable=(0, 1, 2, 3)
+    )
     wanted = {
         "arm": a_profile(match=Match(architecture=["aarch64"], features=["asimd"])),
         "model": a_profile(match=Match(architecture=["x86_64"], cpu_model="other cpu")),
@@ -151,6 +153,47 @@ def test_a_machine_that_tells_nothing_fits_no_named_cpu():
     assert "not known" in told.why
 
 
+def test_a_profile_of_a_part_of_the_machine_says_so():
+    (told,) = fits(machine(cores_usable=tuple(range(96)), cores_logical=96), {"part": a_profile()})
+    assert told.fits
+    assert told.why == "it asks for nothing; its figures are of 4 cores, and 96 logical CPUs are here"
+    for logical in (4, 8):
+        (told,) = fits(machine(cores_usable=(0, 1), cores_logical=logical), {"whole": a_profile()})
+        assert told.why == "it asks for nothing"
+
+
+def test_a_file_in_a_folder_of_profiles_is_called_as_its_profile(tmp_path):
+    (tmp_path / "hardware_profiles").mkdir()
+    path = tmp_path / "hardware_profiles" / "other.toml"
+    path.write_text(TEXT)
+    for word in (str(path), "other"):
+        with pytest.raises(UserError, match="the profile in it is called 'small'"):
+            load_profile(word, [path.parent])
+    assert "other" in readable_profiles([path.parent])[1]
+    elsewhere = path.rename(tmp_path / "mine.toml")
+    assert load_profile(str(elsewhere)).name == "small"
+
+
+def test_a_name_with_a_dot_is_a_name(tmp_path):
+    (tmp_path / "my.box.toml").write_text(TEXT.replace('"small"', '"my.box"'))
+    assert load_profile("my.box", [tmp_path]).name == "my.box"
+
+
+@pytest.mark.parametrize("key", ["cores", "peak", "memory"])
+def test_a_figure_of_0_is_no_figure(key):
+    nothing = {"value": 0, "source": "s", "date": datetime.date(2024, 1, 1)}
+    whole = {"cores": nothing, "peak": {"fp32": nothing}, "memory": {"size": nothing, "bandwidth": nothing}}
+    with pytest.raises(ValueError, match="must be over 0"):
+        a_profile(**{key: whole[key]})
+
+
+def test_what_bench_measured_stays_a_measurement():
+    figure = {"value": 1e11, "source": "measured by bench profile detect (a product)", "date": "2024-01-01"}
+    (told,) = stated_peaks(a_profile(peak={"fp32": figure}), [4]).by_threads
+    assert told.compute["fp32"].how == "measured:by bench profile detect (a product)"
+    assert told.bandwidth.how == "stated:a data sheet"
+
+
 def test_stated_peaks_keep_what_is_stated_and_say_what_is_scaled(folder):
     peaks = stated_peaks(load_profile("small", [folder]), [1, 2, 4, 8])
     one, two, four, eight = peaks.by_threads
@@ -158,6 +201,7 @@ def test_stated_peaks_keep_what_is_stated_and_say_what_is_scaled(folder):
     assert peaks.created == "2025-01-01"
     assert four.compute["fp32"].value == eight.compute["fp32"].value == 4e11
     assert four.compute["fp32"].how == "stated:data sheet"
+    assert eight.compute["fp32"].how == "estimated:the whole of 4 cores, fewer than 8 threads, from data sheet"
     assert two.compute["fp32"].value == 2e11
     assert two.compute["fp32"].how == "estimated:in proportion to the cores, 2 of 4, from data sheet"
     assert one.compute["int8"].value == 6e11

@@ -13,6 +13,7 @@ import psutil
 from bench import wire
 from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import last_level_cache, usable_cores
+from bench.machine.environment import memory_limit
 from bench.process import ChildProcess
 from bench.record.case import Case
 from bench.record.measurement import Measurement
@@ -35,6 +36,8 @@ _CACHES = 4
 """STREAM asks for arrays of at least four times the last-level cache each."""
 _MEMORY_SHARE = 1 / 16
 _PROFILE_S = 0.05
+BUSY = "other work kept the machine"
+"""In the `how` of a figure of a machine that was not at rest."""
 _REST_S, _QUIET = 0.3, 0.1
 """How long to look at the machine before, and which share of it other work may take unmentioned."""
 _DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "int4": "int4"}
@@ -71,8 +74,8 @@ class Gauge:
         self._folder, self._progress = folder, progress
         self._written: dict[Chain, Written] = {}
         self._usable = usable_cores()
-        busy = psutil.cpu_percent(_REST_S) / 100
-        self.disturbed = f"; other work kept the machine {busy:.0%} busy" if busy > _QUIET else ""
+        busy = other_work()
+        self.disturbed = f"; {BUSY} {busy:.0%} busy" if busy else ""
         """What to add to a figure of a machine that was not at rest."""
         if self.disturbed:
             progress(f"peaks: other work keeps this machine {busy:.0%} busy, so they will come out too low")
@@ -153,10 +156,17 @@ class Gauge:
         return self._written[chain]
 
 
+def other_work() -> float:
+    """The share of the machine that is busy now (0..1); 0 where it is at rest but for little."""
+    busy = psutil.cpu_percent(_REST_S) / 100
+    return busy if busy > _QUIET else 0.0
+
+
 def stream_elements() -> int:
     """Elements of one of the three arrays: four times the last-level cache, as far as the memory allows."""
     aim = _CACHES * last_level_cache()[0]
-    return int(min(aim, psutil.virtual_memory().available * _MEMORY_SHARE)) // 8
+    available = psutil.virtual_memory().available
+    return int(min(aim, min(available, memory_limit() or available) * _MEMORY_SHARE)) // 8
 
 
 def _case(chain: Chain, target: str, threads: int) -> Case:

@@ -13,6 +13,7 @@ from bench.record.artifact import Format
 from bench.record.measurement import Measurement
 from bench.runner.peaks.chains import Chain
 from bench.runner.peaks.gauge import Gauge, GaugeError
+from bench.runner.peaks.rates import FAILED
 from bench.runtimes.table import RUNTIMES, unavailable
 from bench.stats.estimate import Estimate
 
@@ -43,12 +44,18 @@ def overheads(gauge: Gauge, target: str, threads: int) -> Overheads:
     try:
         times = [_steady(partial(gauge.seconds, chain, target, threads)) for chain in chains]
     except GaugeError as error:
-        return _neither(str(error))
-    return line(times, f"measured:{target}, chains of {', '.join(map(str, _LAYERS))} tiny products", gauge.disturbed)
+        return _neither(f"{FAILED}: {error}")
+    how = (
+        f"{target}, chains of {', '.join(map(str, _LAYERS))} tiny products, each the best of {_MOST} processes at most"
+    )
+    return line(times, f"measured:{how}", gauge.disturbed)
 
 
 def _steady(measure: Callable[[], Estimate]) -> Estimate:
-    """The shortest time of up to three processes: a second one only where the first was disturbed."""
+    """The shortest time of up to three processes: a second one only where the first was disturbed.
+
+    Its interval is that of the one that was best, so it does not say how far processes differ.
+    """
     found = [measure()]
     while found[-1].relative_half_width > _DISTURBED and len(found) < _MOST:
         found.append(measure())

@@ -15,6 +15,10 @@ from bench.runner.peaks.gauge import Gauge, GaugeError, Rate
 from bench.runtimes.table import unavailable
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
+UNQUIET = "the machine was not quiet"
+"""In the `how` of a rate that was not got twice."""
+FAILED = "it was tried and failed"
+"""In the reason of a rate that may be had another time."""
 AGREEMENT = 0.05
 """A rate stands when two processes come so close to each other."""
 _MOST = 4
@@ -70,7 +74,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
         """How it was got, and whether it was got twice."""
         told = f"fastest tenth of {self.found.n} {what}, best of {self.processes} processes"
         if self.short > AGREEMENT:
-            told += f"; the next best stayed {self.short:.0%} below it: the machine was not quiet"
+            told += f"; the next best stayed {self.short:.0%} below it: {UNQUIET}"
         return told
 
 
@@ -140,12 +144,13 @@ def _peak(gauge: Gauge, offers: Sequence[Offer], reasons: Sequence[str], threads
     if seen:
         once(max(seen, key=_value)[1], _LARGE)
     if not seen:
-        return Measurement.unavailable(OPERATIONS, "; ".join([*failed, *reasons]) or "no runtime here computes in it")
+        told = [f"{FAILED}: {'; '.join(failed)}"] if failed else []
+        return Measurement.unavailable(OPERATIONS, "; ".join([*told, *reasons]) or "no runtime here computes in it")
     first, offer, chain = max(seen, key=_value)
     try:
         best = best_of(lambda: gauge.rate(chain, offer.target, threads), [first])
     except GaugeError as error:
-        return Measurement.unavailable(OPERATIONS, f"{offer.target}: {error}")
+        return Measurement.unavailable(OPERATIONS, f"{FAILED}: {offer.target}: {error}")
     return best.found.measurement(
         OPERATIONS, f"measured:{offer.target}, {chain.about}, {best.about('calls')}{gauge.disturbed}"
     )
