@@ -44,13 +44,13 @@ runtimes = ["onnxruntime-cpu"]
 """
 SLOWED = """
 [tune]
-invocations = 2
+invocations = 3
 options = { slowdown = 2.0 }
 [tune.space]
 runtime = ["slowed-cpu"]
-slowdown = [0.0, 12.0]
+slowdown = [0.0, 20.0]
 """
-"""The default is made slower than the best by a factor of three, the other setting by one of thirteen."""
+"""The default is made slower than the best by a factor of three, the other setting by one of twenty."""
 
 
 class Watched:
@@ -100,7 +100,7 @@ def test_the_best_is_found_what_is_hopeless_is_pruned_and_the_gain_is_confirmed_
     assert found.chosen is not None
     assert found.chosen.setup.options == {"slowdown": 0.0}
     pruned = [candidate for candidate in found.candidates if candidate.status == "pruned"]
-    assert [candidate.setup.options["slowdown"] for candidate in pruned] == [12.0]
+    assert [candidate.setup.options["slowdown"] for candidate in pruned] == [20.0]
     assert all(candidate.figures["p50_latency"].n == 1 for candidate in pruned)
     confirmation = found.confirmation
     assert confirmation is not None
@@ -193,7 +193,7 @@ def _states(study: Path) -> list[str]:
 
 
 def test_a_search_that_is_killed_within_a_trial_goes_on_where_it_was(folder: Path) -> None:
-    (folder / "small.toml").write_text(SHORT + SLOWED.replace("[0.0, 12.0]", "[0.0, 0.5, 12.0]"))
+    (folder / "small.toml").write_text(SHORT + SLOWED.replace("[0.0, 20.0]", "[0.0, 0.5, 20.0]"))
     study = folder / "study.db"
     arguments = ["small.toml", "--study", "study.db", "--rounds", "2"]
     with subprocess.Popen(

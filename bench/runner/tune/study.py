@@ -231,8 +231,10 @@ def _ask_again(study: Any) -> None:
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
+        # Killed at once, it has no parameters of its own yet, but those that it was to take from the list.
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if params:
+            study.enqueue_trial(params)
 
 
 @contextlib.contextmanager
