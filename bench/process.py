@@ -6,6 +6,7 @@ import contextlib
 import os
 import queue
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -147,8 +148,11 @@ def child_environment(extra: dict[str, str], python: Interpreter | None = None) 
     if python is not None:
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
         return {**inherited, "PYTHONPATH": python.search, "PYTHONSAFEPATH": "1", **extra}
-    package_root = str(Path(__file__).resolve().parents[1])
-    paths = [package_root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    root = Path(__file__).resolve().parents[1]
+    paths = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    # Installed, this package is found anyway, and its neighbours put first would hide what PYTHONPATH holds.
+    if root not in (Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages())):
+        paths.insert(0, str(root))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", **extra}
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from bench.record.artifact import Bundle
 from bench.record.codec import from_json
+from bench.suite.load import builtin_suites
+
+# A time limit of an example would be a limit of the machine's load.
+hypothesis.settings.register_profile("steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,10 +40,27 @@ def data_dir() -> Path:
     return Path(given)
 
 
-def bench(
+def bench(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The command as a user types it, but in this process: to start one takes longer than most commands do."""
+    from typer.testing import CliRunner
+
+    from bench.cli.main import app
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(cwd)
+        patched.setattr(sys, "argv", ["bench", *arguments])
+        for name, value in (env or {}).items():
+            patched.setenv(name, value)
+        done = CliRunner().invoke(app, arguments, prog_name="bench")
+    crash = done.exception if isinstance(done.exception, Exception) else None
+    told = done.stderr + "".join(traceback.format_exception(crash) if crash else ())
+    return subprocess.CompletedProcess(["bench", *arguments], done.exit_code, done.stdout, told)
+
+
+def bench_process(
     *arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
-    """The command as a user types it."""
+    """The command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
         cwd=cwd,
@@ -48,11 +73,23 @@ def bench(
 
 
 @pytest.fixture(scope="session")
-def quick_run(tmp_path_factory: pytest.TempPathFactory, export_cache: Path) -> dict[str, Any]:
+def brief_quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in suite "quick", each case measured for a moment."""
+    text = builtin_suites()["quick"].read_text()
+    for name, seconds in {"warmup_min_s": 0.05, "warmup_max_s": 0.3, "min_s": 0.2, "max_s": 0.5}.items():
+        text, times = re.subn(rf"^{name} = .*$", f"{name} = {seconds}", text, flags=re.MULTILINE)
+        assert times == 1, name
+    path = tmp_path_factory.mktemp("suite") / "quick.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory: pytest.TempPathFactory, export_cache: Path, brief_quick: Path) -> dict[str, Any]:
     """The main job, once a session: what `bench run --json` prints, with its working folder under `cwd`."""
     del export_cache
     cwd = tmp_path_factory.mktemp("quick")
-    done = bench("run", "--json", cwd=cwd)
+    done = bench_process("run", str(brief_quick), "--json", cwd=cwd)
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout), "cwd": str(cwd), "stderr": done.stderr}
 

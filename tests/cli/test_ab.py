@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.runner.trial import Trial
+from bench.suite.schema import Measure
 from tests.conftest import bench
 
 
@@ -52,7 +53,13 @@ def test_a_revision_that_takes_longer_is_slower_and_the_other_way_round_faster(p
 
 
 def test_too_little_evidence_is_inconclusive_and_says_what_would_do(project: Path) -> None:
-    done = compare(project, "first", "first", "--rounds", "3", "--threshold", "0.0001%")
+    # Every second call is slow, whichever side makes it: now the one, now the other loses.
+    slow = project.parent / "slow"
+    command = f"if rm {slow} 2>/dev/null; then sleep 0.1; else touch {slow}; sleep 0.05; fi"
+    done = bench(
+        "ab", "--command", command, "--rev-a", "first", "--rev-b", "first", "--rounds", "3", "--threshold", "0.0001%",
+        cwd=project,
+    )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "inconclusive" in done.stdout
     assert "or more could be shown" in done.stdout
@@ -72,6 +79,8 @@ def test_a_larger_model_is_found_slower(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr("bench.runner.trial._LAYERS", layers)
         (tmp_path / name).mkdir()
         Trial(tmp_path / name)
+    brief = Measure(warmup_min_s=0.05, warmup_max_s=0.2, min_s=0.1, max_s=0.2)
+    monkeypatch.setattr("bench.runner.sides.MEASURE", brief)
     done = bench("ab", "small/trial.onnx", "large/trial.onnx", "--rounds", "4", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
@@ -103,6 +112,6 @@ def test_mistakes_are_refused_before_anything_is_measured(
 
 
 def test_a_preparation_may_last_longer_than_the_budget(project: Path) -> None:
-    done = compare(project, "first", "second", "--prepare", "sleep 2; touch ready", "--budget", "1", "--rounds", "2")
+    done = compare(project, "first", "second", "--prepare", "sleep 1; touch ready", "--budget", "0.5", "--rounds", "2")
     assert "could not be prepared" not in done.stderr
     assert done.returncode in (0, 1, 3), done.stderr

@@ -15,8 +15,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "add-a-model.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory):
-    """The folder in which every file of the page was written and every command run."""
+def followed(tmp_path_factory, brief_quick):
+    """The folder in which every file of the page was written and every command run, measuring for a moment each."""
     cwd = tmp_path_factory.mktemp("user")
     for name, content in re.findall(r"```\w+ file=(\S+)\n(.*?)```", PAGE, re.DOTALL):
         path = cwd / name
@@ -27,7 +27,9 @@ def followed(tmp_path_factory):
     for line in commands.splitlines():
         command = shlex.split(line.removeprefix("$ "))
         assert command[0] == "bench"
-        done = bench(*command[1:], cwd=cwd)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("bench.suite.load.builtin_suites", lambda: {"quick": brief_quick})
+            done = bench(*command[1:], cwd=cwd)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         answers[" ".join(command[1:3])] = done.stdout
     return cwd, answers

@@ -163,8 +163,8 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_run_with_a_message_and_keeps_it_resumable(tmp_path: Path, small_disk: Path) -> None:
     suite = tmp_path / "s.toml"
     suite.write_text(
-        "name='s'\n[measure]\nmin_s=0.2\nmax_s=0.5\nwarmup_max_s=0.3\n[[matrix]]\nmodels=['mnist_cnn@digits']\n"
-        "variants=['fp32','int8']\nruntimes=['onnxruntime-cpu','litert-xnnpack']\nthreads=[1,2]"
+        "name='s'\n[measure]\nmin_s=0.1\nmax_s=0.2\nwarmup_max_s=0.2\n[[matrix]]\nmodels=['mnist_cnn@digits']\n"
+        "variants=['fp32','int8']\nruntimes=['onnxruntime-cpu','litert-xnnpack']"
     )
     filler = small_disk / "filler"
     with filler.open("wb") as file:

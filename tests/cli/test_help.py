@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import __version__
+from bench.runner.examine import examine
 from tests.conftest import bench
 
 
@@ -70,7 +71,10 @@ def test_an_unknown_command_or_option_exits_with_2(tmp_path: Path) -> None:
     assert bench("list", "modells", cwd=tmp_path).returncode == 2
 
 
-def test_the_doctor_says_what_can_be_measured_and_what_not(tmp_path: Path) -> None:
+def test_the_doctor_says_what_can_be_measured_and_what_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It takes seconds, and is shown in two ways.
+    examined = examine()
+    monkeypatch.setattr("bench.runner.examine.examine", lambda: examined)
     found = json.loads(bench("doctor", "--json", cwd=tmp_path).stdout)
     assert found["noise"]["timer_overhead_ns"] > 0
     assert found["environment"]["cores_usable"]

@@ -20,6 +20,13 @@ from tests.conftest import bench
 pytestmark = pytest.mark.timeout(600)
 ENDS = ("input", "output")
 Run = Callable[..., dict[str, Any]]
+KERAS_FILES = """
+import keras
+from keras import layers
+layers_of_mine = [layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3, activation="softmax")]
+keras.Sequential([keras.Input((6, 6, 2)), *layers_of_mine]).save("mine.keras")
+keras.Sequential([keras.Input((2,)), layers.Lambda(lambda x: x * 2), layers.Dense(1)]).save("code.keras")
+"""
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def run(tmp_path: Path) -> Run:
     """`bench run --json` with a short suite in an empty folder."""
     suite = tmp_path / "short.toml"
     suite.write_text(
-        "name='short'\n[measure]\nwarmup_max_s=0.3\nmin_s=0.2\nmax_s=0.5\n"
+        "name='short'\n[measure]\nwarmup_max_s=0.3\nmin_s=0.1\nmax_s=0.3\n"
         "[[matrix]]\nvariants=['fp32','int8']\nruntimes=['onnxruntime-cpu','litert-xnnpack']"
     )
 
@@ -96,8 +103,8 @@ def test_a_tflite_file_is_measured_as_it_is(data_dir: Path, run: Run) -> None:
     assert [case["failure"]["reason"] for case in found["cases"] if case["status"] == "unavailable"]
 
 
-def test_a_keras_file_runs_on_both_runtimes(tmp_path: Path, run: Run, keras_file: Path) -> None:
-    found = run("--model", str(keras_file), "--only", "fp32")
+def test_a_keras_file_runs_on_both_runtimes(run: Run, keras_files: Path) -> None:
+    found = run("--model", str(keras_files / "mine.keras"), "--only", "fp32")
     assert {case["case"]["runtime"] for case in found["cases"]} == {"onnxruntime", "litert"}
     for case in found["cases"]:
         assert case["status"] == "ok", case["failure"]
@@ -132,39 +139,27 @@ def test_a_model_that_does_not_run_on_generated_inputs_says_so(data_dir: Path, t
 
 
 @pytest.fixture(scope="session")
-def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Keras 3 file, made in a process of its own as a user would have made it."""
+def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small Keras 3 files, made in a process of its own as a user would have made them."""
     import subprocess
     import sys
 
-    path = tmp_path_factory.mktemp("keras") / "mine.keras"
-    code = (
-        "import keras, sys; m = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Conv2D(4, 3, activation='relu'),"
-        " keras.layers.Flatten(), keras.layers.Dense(3, activation='softmax')]); m.save(sys.argv[1])"
-    )
+    folder = tmp_path_factory.mktemp("keras")
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", KERAS_FILES],
+        cwd=folder,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return path
+    return folder
 
 
-def test_a_keras_file_with_code_inside_is_refused(tmp_path: Path) -> None:
+def test_a_keras_file_with_code_inside_is_refused(tmp_path: Path, keras_files: Path) -> None:
     """A Lambda layer is code from a file that nobody has vouched for."""
-    import subprocess
-    import sys
-
-    path = tmp_path / "code.keras"
-    code = (
-        "import keras, sys; m = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2),"
-        " keras.layers.Dense(1)]); m.save(sys.argv[1])"
-    )
-    subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=True)
-    done = bench("run", "--model", str(path), cwd=tmp_path)
+    done = bench("run", "--model", str(keras_files / "code.keras"), cwd=tmp_path)
     assert done.returncode == BAD_INPUT
     assert "Traceback" not in done.stderr
     assert "code.keras" in done.stderr

@@ -35,7 +35,7 @@ def _figure(row: dict[str, Any], name: str) -> Measurement:
 @pytest.mark.parametrize("target", ["onnxruntime-cpu", pytest.param("litert-xnnpack", marks=pytest.mark.trials)])
 def test_half_the_channels_are_faster_beyond_the_noise_and_as_accurate_to_a_point(tmp_path, target):
     rows = _rows(
-        "[measure]\nwarmup_max_s=0.5\nmin_s=0.3\nmax_s=0.6\ninvocations=5\n"
+        "[measure]\nwarmup_max_s=0.3\nmin_s=0.15\nmax_s=0.3\ninvocations=4\n"
         "[[matrix]]\nmodels=['mnist_cnn@digits']\nvariants=['fp32','pruned-channels']\n"
         f"runtimes=['{target}']\n",
         tmp_path,
@@ -64,6 +64,7 @@ def test_the_resnet_in_int8_decides_alike_and_is_measured_beside_the_reference_f
     assert _figure(rows["pretrainedResnet_quant", "source", "litert"], "p50_latency").value > 0
 
 
+@pytest.mark.trials
 def test_the_autoencoder_in_int8_points_where_the_float_one_does_and_is_measured_beside_the_reference(
     tmp_path, data_dir
 ):

@@ -11,6 +11,7 @@ import pytest
 
 from bench.export.bundle import read_index
 from bench.export.prepare import prepare
+from bench.export.recipes import only, wanted
 from bench.export.variants import VARIANTS
 from bench.record.artifact import Artifact, Bundle
 from bench.zoo.find import ModelSource, find
@@ -51,13 +52,6 @@ class Exported:
 
 
 @pytest.fixture(scope="session")
-def export_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`BENCH_TEST_CACHE` where it is set, so that several test sessions share one training."""
-    given = os.environ.get("BENCH_TEST_CACHE")
-    return Path(given) if given else tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
 def export(export_cache: Path) -> Callable[..., Exported]:
     def run(model: Path | str, variants: list[tuple[str, str]] = ALL, data: Path | None = None) -> Exported:
         told: list[str] = []
@@ -70,7 +64,8 @@ def export(export_cache: Path) -> Callable[..., Exported]:
             progress=lambda text, *_, **__: told.append(text),
             timeout_s=400,
         )
-        return Exported(source, export_cache, folder, read_index(folder), told)
+        bundle = only(read_index(folder), [wanted(*variant) for variant in variants])
+        return Exported(source, export_cache, folder, bundle, told)
 
     return run
 

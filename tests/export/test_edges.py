@@ -16,7 +16,10 @@ from tests.export.conftest import Exported
 
 KINDS = ("zeros", "highest", "lowest", "constant", "denormal", "flipped")
 shapes = array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=5)
-reals = shapes.flatmap(lambda shape: arrays(np.float32, shape, elements=st.floats(-1e6, 1e6, width=32)))
+# Where all that was seen are denormal numbers, the denormal edge may be further out.
+reals = shapes.flatmap(
+    lambda shape: arrays(np.float32, shape, elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False))
+)
 whole = shapes.flatmap(lambda shape: arrays(np.int64, shape, elements=st.integers(-100, 1000)))
 
 

@@ -230,6 +230,7 @@ class TestQuantisationAware:
             qat.tflite(untrained, tmp_path / "x.tflite", _options("int8-qat"))
 
 
+@pytest.mark.trials
 def test_resnet_reaches_the_agreement_that_is_asked_for_with_some_layers_left_in_int8(user_models, tmp_path):
     from bench.zoo.datasets.photos import load
 

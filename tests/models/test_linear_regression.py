@@ -60,5 +60,5 @@ def test_keras_takes_the_same_steps(x):
 @pytest.mark.slow
 def test_keras_converges_to_the_line():
     card = load_card(FOLDER, "line")
-    longer = card.model_copy(update={"training": card.training.model_copy(update={"epochs": 10_000})})
+    longer = card.model_copy(update={"training": card.training.model_copy(update={"epochs": 4_000})})
     assert _trained(longer) == pytest.approx((0, 2), abs=0.01)

@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import bench
+from tests.conftest import bench, bench_process
 
 MODELS = Path(__file__).parents[2] / "models"
 SHORT = {
-    "credit_risk": 3,
+    "credit_risk": 1,
     "keyword_spotting": 1,
     "text_classifier": 1,
     "recommender": 1,
 }
 """Epochs; what is not named here is quick as it is."""
-SUITE = """
+ZOO = [
+    "keyword_spotting@random",
+    "text_classifier@sms-spam",
+    "credit_risk",
+    "recommender@two-tower",
+    "resnet8@imported",
+    "anomaly_detection",
+    "linear_regression@diabetes",
+]
+SUITE = f"""
 name = "short"
 floors = "fail"
 [measure]
@@ -30,12 +40,12 @@ min_s = 0.05
 max_s = 0.3
 min_samples = 20
 [[matrix]]
-models = ["linear_regression@diabetes", "credit_risk", "keyword_spotting@random", "text_classifier@sms-spam",
-          "recommender@two-tower", "resnet8@imported", "anomaly_detection"]
+models = {ZOO}
 variants = ["fp32", "int8"]
 runtimes = ["onnxruntime-cpu", "litert-xnnpack"]
 """
 
+VARIANTS = ("--variants", "fp32,int8")
 Row = dict[str, Any]
 
 
@@ -54,6 +64,9 @@ def rows(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
             text = re.sub(r"quality_floor = [\d.]+", "quality_floor = 0.15", text)
             text = re.sub(r"over_baseline = [\d.]+", "over_baseline = 0.6", text)
         card.write_text(text)
+    with ThreadPool(2) as pool:  # most of an export keeps one core busy
+        made = pool.map(lambda model: bench_process("export", model, *VARIANTS, "-o", f"b/{model}", cwd=cwd), ZOO, 1)
+    assert [done.returncode for done in made] == [0] * len(ZOO), [done.stderr for done in made]
     (cwd / "short.toml").write_text(SUITE)
     done = bench("run", "short.toml", "--json", cwd=cwd)
     assert done.returncode == 1, done.stderr
@@ -117,4 +130,4 @@ def test_the_imported_resnet_decides_in_int8_as_in_fp32_where_it_is_decided(rows
 @pytest.mark.slow
 def test_the_imported_autoencoder_rebuilds_in_int8_what_it_rebuilds_in_fp32(rows: dict[str, Row]) -> None:
     for runtime in ("onnxruntime", "litert"):
-        assert rows[f"anomaly_detection@imported int8 {runtime}"]["metrics"]["parity_cosine"]["value"] > 0.97
+        assert rows[f"anomaly_detection@imported int8 {runtime}"]["metrics"]["parity_cosine"]["value"] >= 0.99

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bench.runner import selftest
 from bench.runner.selftest import Check, _false_alarms, _power, _probe_effect
 from tests.conftest import bench
 
@@ -19,7 +21,11 @@ def slowed(share: float) -> list[float]:
 
 
 @pytest.mark.timeout(600)
-def test_overhead_false_alarms_power_and_probe_effect_are_told_with_their_bounds(tmp_path: Path) -> None:
+def test_overhead_false_alarms_power_and_probe_effect_are_told_with_their_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief = msgspec.structs.replace(selftest._PLAN, warmup_max_s=0.2, min_s=0.1, max_s=0.2)
+    monkeypatch.setattr(selftest, "_PLAN", brief)
     done = bench("selftest", "--rounds", "4", "--json", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)}

@@ -1,0 +1,22 @@
+"""What a child process finds of the packages that its parent finds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.process import child_environment
+
+ROOT = Path(bench.__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_packages_on_the_path_stay_before_installed_ones(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(ROOT if installed else ROOT / "elsewhere")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/opt/own", "", "/opt/other"]))
+    found = child_environment({"MORE": "1"})
+    assert found["PYTHONPATH"].split(os.pathsep) == [*([] if installed else [str(ROOT)]), "/opt/own", "/opt/other"]
+    assert found["MORE"] == "1"
