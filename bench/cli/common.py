@@ -43,6 +43,26 @@ ModelsOption = Annotated[
     list[Path] | None, typer.Option("--models", metavar="DIR", help="Look for zoo models here first (repeatable).")
 ]
 
+RunArgument = Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")]
+ChoicesOption = Annotated[
+    list[str] | None, typer.Option("--only", metavar="GLOB", help="Only choices whose name matches (repeatable).")
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Hardware profile, or a .toml; default: the run's own machine."),
+]
+P99Option = Annotated[
+    str | None, typer.Option("--max-p99", metavar="TIME", help="Within which 99 of 100 are answered: 10ms.")
+]
+HeadroomOption = Annotated[
+    float | None,
+    typer.Option("--headroom", metavar="SHARE", help="Share of its capacity that a replica keeps free; 0.3."),
+]
+SlotsOption = Annotated[
+    int | None,
+    typer.Option("--slots", metavar="N", min=1, help="Processes on a machine; default: one for each of its cores."),
+]
+
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
     """A command whose bad input is a message and exit code 2, and whose Ctrl-C is 130."""

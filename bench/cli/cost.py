@@ -7,16 +7,28 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DONE, INCONCLUSIVE, JsonOption, OutOption, consoles, guarded, print_json, refuse
+from bench.cli.common import (
+    DONE,
+    INCONCLUSIVE,
+    ChoicesOption,
+    HeadroomOption,
+    JsonOption,
+    OutOption,
+    P99Option,
+    ProfileOption,
+    RunArgument,
+    SlotsOption,
+    consoles,
+    guarded,
+    print_json,
+    refuse,
+)
 
 
 @guarded
 def cost(
-    run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", help="Hardware profile, or a .toml; default: the run's own machine."),
-    ] = None,
+    run: RunArgument = "latest",
+    profile: ProfileOption = None,
     costs: Annotated[
         Path | None,
         typer.Option("--costs", metavar="TOML", help="Your own prices, and costs of data, training and engineering."),
@@ -24,21 +36,11 @@ def cost(
     traffic: Annotated[
         str | None, typer.Option("--traffic", metavar="RATE", help="Requests to serve: 10000/s. Adds costs a month.")
     ] = None,
-    max_p99: Annotated[
-        str | None, typer.Option("--max-p99", metavar="TIME", help="Within which 99 of 100 are answered: 10ms.")
-    ] = None,
-    headroom: Annotated[
-        float | None,
-        typer.Option("--headroom", metavar="SHARE", help="Share of its capacity that a replica keeps free; 0.3."),
-    ] = None,
+    max_p99: P99Option = None,
+    headroom: HeadroomOption = None,
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Examples in a request.")] = 1,
-    slots: Annotated[
-        int | None,
-        typer.Option("--slots", metavar="N", min=1, help="Processes on a machine; default: one for each of its cores."),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only choices whose name matches (repeatable).")
-    ] = None,
+    slots: SlotsOption = None,
+    only: ChoicesOption = None,
     opened: Annotated[
         str | None, typer.Option("--open", metavar="CHOICE", help="Show every part of one choice's cost.")
     ] = None,

@@ -7,19 +7,27 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DONE, INCONCLUSIVE, JsonOption, OutOption, consoles, guarded, print_json
+from bench.cli.common import (
+    DONE,
+    INCONCLUSIVE,
+    ChoicesOption,
+    JsonOption,
+    OutOption,
+    RunArgument,
+    consoles,
+    guarded,
+    print_json,
+)
 
 
 @guarded
 def pareto(
-    run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
+    run: RunArgument = "latest",
     metric: Annotated[
         list[str] | None,
         typer.Option("--metric", help="An objective (repeatable); default: accuracy, p50_latency and size."),
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only choices whose name matches (repeatable).")
-    ] = None,
+    only: ChoicesOption = None,
     svg: Annotated[
         Path | None,
         typer.Option("--svg", metavar="FILE", help="Draw two of the objectives, the first two that are given."),

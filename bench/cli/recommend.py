@@ -8,7 +8,23 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DONE, FAILED, INCONCLUSIVE, JsonOption, OutOption, consoles, guarded, print_json, refuse
+from bench.cli.common import (
+    DONE,
+    FAILED,
+    INCONCLUSIVE,
+    ChoicesOption,
+    HeadroomOption,
+    JsonOption,
+    OutOption,
+    P99Option,
+    ProfileOption,
+    RunArgument,
+    SlotsOption,
+    consoles,
+    guarded,
+    print_json,
+    refuse,
+)
 
 
 class Goal(StrEnum):
@@ -24,7 +40,7 @@ class Goal(StrEnum):
 
 @guarded
 def recommend(
-    run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
+    run: RunArgument = "latest",
     objective: Annotated[
         Goal | None,
         typer.Option("--objective", help="What is to be best; default: cost where prices are asked for, else latency."),
@@ -36,9 +52,7 @@ def recommend(
     metric: Annotated[
         str, typer.Option("--metric", help="The quality that is meant, such as robustness; default: the task metric.")
     ] = "accuracy",
-    max_p99: Annotated[
-        str | None, typer.Option("--max-p99", metavar="TIME", help="Within which 99 of 100 are answered: 10ms.")
-    ] = None,
+    max_p99: P99Option = None,
     max_memory: Annotated[
         str | None, typer.Option("--max-memory", metavar="SIZE", help="Peak resident memory of a process: 200MiB.")
     ] = None,
@@ -52,26 +66,15 @@ def recommend(
         str | None,
         typer.Option("--traffic", metavar="RATE", help="Requests to serve: 10000/s; p99 is under load."),
     ] = None,
-    headroom: Annotated[
-        float | None,
-        typer.Option("--headroom", metavar="SHARE", help="Share of its capacity that a replica keeps free; 0.3."),
-    ] = None,
+    headroom: HeadroomOption = None,
     model: Annotated[str | None, typer.Option("--model", help="Which model, where the run has several.")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only choices whose name matches (repeatable).")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", help="Hardware profile, or a .toml; default: the run's own machine."),
-    ] = None,
+    only: ChoicesOption = None,
+    profile: ProfileOption = None,
     costs: Annotated[
         Path | None,
         typer.Option("--costs", metavar="TOML", help="Your prices and work: cost is then that of the model's life."),
     ] = None,
-    slots: Annotated[
-        int | None,
-        typer.Option("--slots", metavar="N", min=1, help="Processes on a machine; default: one for each of its cores."),
-    ] = None,
+    slots: SlotsOption = None,
     on: Annotated[
         str | None,
         typer.Option("--on", metavar="PROFILE", help="Project every figure to that machine, and say so everywhere."),

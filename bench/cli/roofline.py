@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import JsonOption, OutOption, consoles, guarded, print_json
+from bench.cli.common import (
+    JsonOption,
+    OutOption,
+    RunArgument,
+    consoles,
+    guarded,
+    print_json,
+)
 
 
 @guarded
 def roofline(
-    run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
+    run: RunArgument = "latest",
     profile: Annotated[
         str | None,
         typer.Option(

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import JsonOption, OutOption, consoles, guarded, print_json
+from bench.cli.common import (
+    JsonOption,
+    OutOption,
+    RunArgument,
+    consoles,
+    guarded,
+    print_json,
+)
 
 
 class Format(StrEnum):
@@ -21,7 +28,7 @@ class Format(StrEnum):
 
 @guarded
 def show(
-    run: Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")] = "latest",
+    run: RunArgument = "latest",
     out: OutOption = Path("results"),
     json: JsonOption = False,
     as_format: Annotated[Format | None, typer.Option("--as", help="Print the JSON of another tool instead.")] = None,
