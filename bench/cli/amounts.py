@@ -14,31 +14,20 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def seconds(text: str, where: str) -> float:
     """The seconds in a length of time such as `30d`, `12h` or `5min`. Raises `UserError` for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(min|[smhdw])", text.strip())
-    if found is None:
-        raise UserError(
-            f"cannot read the time {text!r}", where=where, remedy="write a number and s, min, h, d or w, such as 30d"
-        )
+    found = _read("time", text, r"(min|[smhdw])", where, "write a number and s, min, h, d or w, such as 30d")
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def latency(text: str, where: str) -> float:
     """The seconds in a latency such as `10ms`, `250us` or `1.5s`. Raises `UserError` for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s)", text.strip())
-    if found is None:
-        raise UserError(
-            f"cannot read the latency {text!r}", where=where, remedy="write a number and us, ms or s, such as 10ms"
-        )
+    found = _read("latency", text, r"(us|µs|ms|s)", where, "write a number and us, ms or s, such as 10ms")
     return float(found[1]) * _LATENCY[found[2]]
 
 
 def rate(text: str, where: str) -> float:
     """The number a second in a rate such as `10000/s`, `10k/s` or `2M/d`. Raises `UserError` for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(k|M|)\s*(?:/\s*(s|min|h|d))?", text.strip())
-    if found is None:
-        raise UserError(
-            f"cannot read the rate {text!r}", where=where, remedy="write a number a s, min, h or d, such as 10000/s"
-        )
+    unit = r"(k|M|)\s*(?:/\s*(s|min|h|d))?"
+    found = _read("rate", text, unit, where, "write a number a s, min, h or d, such as 10000/s")
     return float(found[1]) * _MANY[found[2]] / _PER[found[3] or "s"]
 
 
@@ -56,3 +45,11 @@ def size(text: str, where: str) -> int:
         return int(TypeAdapter(ByteSize).validate_python(text.strip()))
     except (ValidationError, OverflowError) as error:
         raise refused from error
+
+
+def _read(what: str, text: str, unit: str, where: str, remedy: str) -> re.Match[str]:
+    """The number (group 1) and the groups of the pattern `unit` behind it. Raises `UserError` where that is not it."""
+    found = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*{unit}", text.strip())
+    if found is None:
+        raise UserError(f"cannot read the {what} {text!r}", where=where, remedy=remedy)
+    return found

@@ -37,6 +37,7 @@ def roofline(
     from bench.analyse.roofline import cases, roofline
     from bench.cli.signals import stop_like_ctrl_c
     from bench.report.charts import roofline as charts
+    from bench.report.charts.draw import check_svg
     from bench.report.roofline import document, show
     from bench.runner.limits import peaks_for
     from bench.runner.reopen import reopen
@@ -44,7 +45,7 @@ def roofline(
 
     output, progress = consoles()
     if svg is not None:
-        charts.check(svg)
+        check_svg(svg)
     opened = reopen(find(run, out))
     rows = cases(opened.rows, only or ())
     with stop_like_ctrl_c():

@@ -40,9 +40,8 @@ def terms_for(
 def _profile(manifest: Manifest, word: str | None, folders: Sequence[Path]) -> HardwareProfile | None:
     if word is not None:
         return load_profile(word, folders)
-    own = getattr(manifest, "profile", None)
-    if own is not None:
-        return validate(own, HardwareProfile, where=f"the profile of the run {manifest.run_id}")
+    if manifest.profile is not None:
+        return validate(manifest.profile, HardwareProfile, where=f"the profile of the run {manifest.run_id}")
     return best(manifest.environment, readable_profiles(folders)[0])
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.record.row import Row
 from bench.report.charts import robustness
 from bench.report.robustness import curves
@@ -33,7 +34,7 @@ def draw(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> Picture | Non
     if not models:
         return None
     title, name = "robustness by corruption", "robustness.svg"
-    absent = [package for module, package in _LIBRARIES.items() if importlib.util.find_spec(module) is None]
+    absent = _absent()
     if absent:
         return Picture(title, name, f"{' and '.join(absent)} not installed (pip install {' '.join(absent)})")
     try:
@@ -42,6 +43,29 @@ def draw(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> Picture | Non
         return Picture(title, name, f"{type(error).__name__}: {error}")
     write_bytes(folder / name, drawn)
     return Picture(title, name)
+
+
+def check_svg(path: Path) -> None:
+    """Raises `UserError` where `--svg` cannot be answered with `path`: its ending, or a library that is missing."""
+    if path.suffix.lower() != ".svg":
+        raise UserError("the chart is written as SVG", where=f"--svg {path}", remedy="end the name of the file in .svg")
+    check_libraries("--svg")
+
+
+def check_libraries(where: str) -> None:
+    """Raises `UserError` where no chart can be drawn here; `where` is the option that asked for one."""
+    absent = _absent()
+    if absent:
+        raise UserError(
+            f"charts need {' and '.join(absent)}, not installed here",
+            where=where,
+            remedy=f"pip install {' '.join(absent)}",
+        )
+
+
+def _absent() -> list[str]:
+    """Packages to install before anything can be drawn."""
+    return [package for module, package in _LIBRARIES.items() if importlib.util.find_spec(module) is None]
 
 
 def svg(chart: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.analyse.history import CaseHistory, History
 from bench.errors import UserError
 from bench.record.metric import METRICS
-from bench.report.charts.draw import svg
+from bench.report.charts.draw import check_libraries, svg
 from bench.report.history import over, way
 from bench.report.units import scale_for
 from bench.store.atomic import write_bytes
@@ -30,16 +30,7 @@ def check(path: Path) -> None:
             where=f"--plot {path}",
             remedy=f"end its name in one of: {', '.join(f'.{name}' for name in FORMATS)}",
         )
-    try:
-        import altair
-        import vl_convert
-    except ImportError as error:
-        raise UserError(
-            f"charts need {error.name}, which is not installed",
-            where="--plot",
-            remedy="pip install altair vl-convert-python",
-        ) from error
-    del altair, vl_convert
+    check_libraries("--plot")
 
 
 def write(path: Path, found: History) -> None:

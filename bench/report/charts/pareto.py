@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.record.front import Front, Placed
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
-from bench.report.charts.draw import svg
+from bench.report.charts.draw import check_svg, svg
 from bench.report.choices import Names, figure, title
 from bench.report.pareto import WORDS
 from bench.report.units import scale_for
@@ -25,20 +25,11 @@ _TIMES = ("s", "J")
 
 def write(path: Path, found: Sequence[Front], across: str, up: str) -> None:
     """The chart as an SVG file, whole. Raises `UserError`: an ending, a missing library, nothing to draw, the disk."""
-    if path.suffix.lower() != ".svg":
-        raise UserError("the chart is an SVG", where=f"--svg {path}", remedy="end its name in .svg")
+    check_svg(path)
     drawable = [front for front in found if any(_has(each, across, up) for each in front.placed)]
     if not drawable:
         raise UserError("no choice has both figures to draw", where="--svg", remedy="see why without --svg")
-    try:
-        drawn = svg(chart(drawable, across, up))
-    except ImportError as error:
-        raise UserError(
-            f"charts need {error.name}, which is not installed",
-            where="--svg",
-            remedy="pip install altair vl-convert-python",
-        ) from error
-    write_bytes(path, drawn)
+    write_bytes(path, svg(chart(drawable, across, up)))
 
 
 def axes(metrics: Sequence[str]) -> tuple[str, str]:

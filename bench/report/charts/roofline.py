@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.record.roofline import Roofline
 from bench.report.changes import shortened
-from bench.report.charts.draw import svg
+from bench.report.charts.draw import check_svg, svg
 from bench.report.roofline import GIGA, precisions, used
 from bench.report.units import digits, text
 from bench.store.atomic import write_bytes
@@ -22,25 +21,11 @@ _FONT, _LINE, _BOX, _KEY = 10, 13.0, 14.0, 320
 _ABOVE = 2.0
 _BESIDE = 4.0
 """How far (a factor) the roofs go beyond the points and the ridges."""
-_LIBRARIES = {"altair": "altair", "vl_convert": "vl-convert-python"}
-
-
-def check(path: Path) -> None:
-    """Raises `UserError` where no chart can be written to `path`: its ending, or a library that is not installed."""
-    if path.suffix.lower() != ".svg":
-        raise UserError("the chart is written as SVG", where=f"--svg {path}", remedy="end the name of the file in .svg")
-    absent = [package for module, package in _LIBRARIES.items() if importlib.util.find_spec(module) is None]
-    if absent:
-        raise UserError(
-            f"charts need {' and '.join(absent)}, not installed here",
-            where="--svg",
-            remedy=f"pip install {' '.join(absent)}",
-        )
 
 
 def write(path: Path, found: Roofline) -> None:
-    """The chart as SVG, whole. Raises `UserError` as `check`, where there is nothing to draw, and for the disk."""
-    check(path)
+    """The chart as SVG, whole. Raises `UserError` as `check_svg`, where there is nothing to draw, and for the disk."""
+    check_svg(path)
     if not _points(found):
         raise UserError("no case has a place on the chart", where="--svg", remedy="see why without --svg")
     write_bytes(path, svg(chart(found)))

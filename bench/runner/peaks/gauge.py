@@ -95,7 +95,7 @@ class Gauge:
 
     def bandwidth(self, threads: int) -> Rate:
         """B/s of the fastest tenth of the passes in one fresh process; see `bench.worker.stream`."""
-        self._progress(f"peaks: {_threads(threads)}: memory bandwidth")
+        self._progress(f"peaks: {threads_text(threads)}: memory bandwidth")
         cores = share_out(self._usable, threads)
         job = {"threads": threads, "cores": cores.measuring, "elements": stream_elements(), "seconds": _STREAM_S}
         with keep_to(cores.harness), ChildProcess("bench.worker.stream", environment={"OMP_NUM_THREADS": "1"}) as child:
@@ -132,7 +132,7 @@ class Gauge:
         return _DTYPES[told[0]]
 
     def _samples(self, chain: Chain, target: str, threads: int) -> Samples:
-        self._progress(f"peaks: {_threads(threads)}, {target}: {chain.kind}, {chain.about}")
+        self._progress(f"peaks: {threads_text(threads)}, {target}: {chain.kind}, {chain.about}")
         written = self._made(chain)
         cores = share_out(self._usable, threads)
         job = Job(
@@ -188,5 +188,6 @@ def _fast(taken_ns: Int64s, block: Int64s, amount: int) -> Rate:
     )
 
 
-def _threads(count: int) -> str:
+def threads_text(count: int) -> str:
+    """A count of threads in words."""
     return f"{count} thread{'' if count == 1 else 's'}"

@@ -21,7 +21,7 @@ from bench.record.codec import from_json, json_bytes
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
 from bench.record.peaks import MachinePeaks, Peaks
-from bench.runner.peaks.gauge import BUSY, Gauge, GaugeError, other_work
+from bench.runner.peaks.gauge import BUSY, Gauge, GaugeError, other_work, threads_text
 from bench.runner.peaks.overheads import overheads
 from bench.runner.peaks.rates import FAILED, UNQUIET, Offers, best_of, compute, find_offers
 
@@ -177,7 +177,7 @@ def rising(by_threads: Sequence[Peaks]) -> tuple[Peaks, ...]:
 def _no_less(figure: Measurement, before: Measurement | None, threads: int) -> Measurement:
     if before is None or before.value is None or (figure.value is not None and figure.value >= before.value):
         return figure
-    fewer = f"{threads} thread{'' if threads == 1 else 's'}"
+    fewer = threads_text(threads)
     return msgspec.structs.replace(before, how=f"{before.how}; got with {fewer}, as with more it came out lower")
 
 
