@@ -85,6 +85,14 @@ def _facts(observations: Sequence[Observation]) -> dict[str, Any]:
     return {
         "stopped_by": [o.samples.stopped_by for o in observations if o.samples],
         "sampler_cores": [conditions.sampler_share(o.telemetry) for o in observations if o.telemetry],
+        # By sensor: why it gave nothing, or not all that it could.
+        "silent_sensors": {
+            state.sensor: state.reason
+            for o in observations
+            if o.telemetry
+            for state in o.telemetry.sensors
+            if state.reason
+        },
         "phases": [{p.name: (p.start_ns, p.end_ns) for p in o.phases} for o in observations],
         "cold_starts": [plain(o.cold_start) for o in observations if o.cold_start],
         "searches": [plain(o.capacity) for o in observations if o.capacity],

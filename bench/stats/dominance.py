@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 Interval = tuple[float, float]
 """(low, high) of one objective; low == high for a figure without error, such as a size."""
 
@@ -39,11 +41,19 @@ def standings(points: Sequence[Sequence[Interval]], better: Sequence[Direction])
     Raises:
         ValueError: as `dominates`.
     """
-    answers: list[Standing] = []
-    for i, point in enumerate(points):
-        verdicts = {dominates(other, point, better) for j, other in enumerate(points) if j != i}
-        answers.append("off" if "surely" in verdicts else "maybe" if "possibly" in verdicts else "on")
-    return answers
+    at = np.asarray(points, dtype=np.float64).reshape(len(points), len(better), 2)
+    if not (at[..., 0] <= at[..., 1]).all():
+        raise ValueError("an interval is upside down")
+    every = {"surely": np.full((len(points),) * 2, True), "possibly": np.full((len(points),) * 2, True)}
+    some = {"surely": np.full((len(points),) * 2, False), "possibly": np.full((len(points),) * 2, False)}
+    for column, way in enumerate(better):
+        low, high = at[:, column].T if way == "lower" else -at[:, column, ::-1].T
+        # Row by row against column by column: whether i is no worse than j, and better.
+        for word, mine, theirs in (("surely", high, low), ("possibly", low, high)):
+            every[word] &= mine[:, None] <= theirs[None, :]
+            some[word] |= mine[:, None] < theirs[None, :]
+    off, maybe = (every[word] & some[word] & ~np.eye(len(points), dtype=bool) for word in ("surely", "possibly"))
+    return ["off" if o else "maybe" if m else "on" for o, m in zip(off.any(axis=0), maybe.any(axis=0), strict=True)]
 
 
 def _as_lower(x: Interval, y: Interval, way: Direction) -> tuple[Interval, Interval]:

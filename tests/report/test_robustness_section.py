@@ -17,7 +17,7 @@ from bench.record.measurement import Measurement
 from bench.record.observation import Cell, Robustness
 from bench.record.row import Row
 from bench.report.charts import draw
-from bench.report.charts.robustness import chart
+from bench.report.charts.robustness import drawing
 from bench.report.files import write_summaries
 from bench.report.markdown import markdown
 from bench.report.robustness import ALIKE, by_corruption, curves
@@ -72,17 +72,16 @@ def test_a_model_without_corruption_has_no_section_and_no_chart(tmp_path: Path) 
 
 
 def test_the_chart_has_a_facet_a_corruption_a_line_a_variant_and_the_clean_value_at_zero() -> None:
-    pytest.importorskip("altair")
     rows = (under(0.1), under(0.15, "int8"))
-    spec = chart(curves(manifest_for(*rows), rows)).to_dict()
-    (block,) = spec["vconcat"]
-    assert block["facet"]["field"] == "corruption"
-    assert block["spec"]["encoding"]["color"]["field"] == "line"
-    values = spec["data"]["values"]
-    assert {value["corruption"] for value in values} == {"gaussian noise", "blur"}
-    assert {value["line"] for value in values} == {"fp32", "int8"}
-    assert [v["value"] for v in values if v["severity"] == 0] == [0.9] * 4
-    assert len(values) == 2 * 2 * 6
+    (model,) = curves(manifest_for(*rows), rows)
+    made = drawing(model)
+    assert made.spec["facet"]["field"] == "corruption"
+    assert made.spec["spec"]["layer"][1]["encoding"]["color"]["field"] == "line"
+    data = made.data["curves"]
+    assert set(data["corruption"]) == {"gaussian noise", "blur"}
+    assert set(data["line"]) == {"fp32", "int8"}
+    assert [v for v, severity in zip(data["value"], data["severity"], strict=True) if severity == 0] == [0.9] * 4
+    assert len(data["value"]) == 2 * 2 * 6
 
 
 def test_the_chart_is_drawn_beside_the_summary_without_a_network_or_a_browser(tmp_path: Path) -> None:
@@ -124,10 +123,10 @@ def test_without_the_drawing_libraries_the_summary_says_so(tmp_path: Path, monke
 def test_a_chart_that_cannot_be_drawn_costs_no_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("altair")
 
-    def broken(models: object) -> object:
+    def broken(model: object) -> object:
         raise ValueError("no font")
 
-    monkeypatch.setattr(draw.robustness, "chart", broken)
+    monkeypatch.setattr(draw.robustness, "drawing", broken)
     write_summaries(tmp_path, manifest_for(under(0.1)), [under(0.1)])
     assert "was drawn: ValueError: no font" in (tmp_path / "summary.md").read_text()
 

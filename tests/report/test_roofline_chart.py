@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +16,8 @@ from bench.analyse.roofline import roofline
 from bench.errors import UserError
 from bench.record.artifact import Artifact
 from bench.record.roofline import Roofline
-from bench.report.charts.roofline import chart, write
+from bench.report.charts.drawing import Drawing, Undrawn
+from bench.report.charts.roofline import drawing, write
 from bench.report.roofline import show, table
 from tests.analyse.machines import artifact, machine, peaks
 from tests.analyse.rows import machine as environment
@@ -43,28 +46,50 @@ def shown(of: Roofline) -> str:
     return out.getvalue()
 
 
-def layers(of: Roofline) -> list[list[dict[str, object]]]:
-    roof, key = chart(of).to_dict()["hconcat"]
-    return [layer["data"]["values"] for layer in (*roof["layer"], key)]
+def data(of: Roofline) -> dict[str, Sequence[dict[str, Any]]]:
+    made = drawing(of)
+    assert isinstance(made, Drawing)
+    return {
+        name: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        for name, columns in made.data.items()
+    }
 
 
 def test_there_is_a_roof_for_each_precision_and_count_of_threads_that_some_case_needs():
-    roofs, points, numbers, key = layers(SOME)
+    held = data(SOME)
+    roofs = held["roofs"]
     assert {(roof["precision"], roof["threads"]) for roof in roofs} == {("fp32", "1"), ("int8", "1"), ("fp32", "2")}
     for roof in roofs:
         peak = {("fp32", "1"): 100, ("int8", "1"): 400, ("fp32", "2"): 200}[roof["precision"], roof["threads"]]
         assert roof["rate"] == pytest.approx(min(peak, roof["intensity"] * 10))
-    assert [point["case"] for point in points] == [p.case for p in SOME.points]
-    assert [number["number"] for number in numbers] == ["1", "2", "3"]
-    assert [entry["label"] for entry in key] == ["fp32/t1 50%", "int8/t1 33%", "fp32/t2 33%"]
+    assert [point["name"] for point in held["points"]] == [p.case for p in SOME.points]
+    assert [entry["listed"] for entry in held["numbers"]] == ["1  fp32/t1 50%", "2  int8/t1 33%", "3  fp32/t2 33%"]
 
 
 def test_no_two_numbers_lie_on_each_other():
     crowd = found(*((40.0 + at / 10, artifact(), 1) for at in range(8)))
-    places = sorted(number["intensity"] for number in layers(crowd)[2])
-    low, high = chart(crowd).to_dict()["hconcat"][0]["layer"][1]["encoding"]["x"]["scale"]["domain"]
+    places = sorted(number["intensity"] for number in data(crowd)["numbers"])
+    made = drawing(crowd)
+    assert isinstance(made, Drawing)
+    low, high = made.spec["vconcat"][0]["layer"][1]["encoding"]["x"]["scale"]["domain"]
     step = (high / low) ** (13.9 / 640)
     assert all(b / a > step for a, b in itertools.pairwise(places))
+
+
+def test_of_very_many_cases_those_furthest_from_their_limit_are_numbered_and_the_chart_says_so():
+    crowd = found(*((40.0 + at, artifact(), 1) for at in range(50)))
+    made, held = drawing(crowd), data(crowd)
+    assert isinstance(made, Drawing)
+    assert len(held["points"]) == 50
+    assert [point["number"] is not None for point in held["points"]] == [False] * 10 + [True] * 40
+    assert "numbered: the 40 of 50 cases" in made.about
+    assert "numbered: the 40 of 50 cases" in made.spec["title"]["subtitle"][0]
+
+
+def test_a_case_without_operations_is_not_drawn_and_the_chart_says_why():
+    made = drawing(found((40.0, artifact(macs=None), 1)))
+    assert isinstance(made, Undrawn)
+    assert "the multiply-accumulates of the artifact could not be counted" in made.reason
 
 
 def test_the_chart_is_the_same_every_time_and_is_an_svg(tmp_path: Path):

@@ -3,86 +3,166 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.record.roofline import Roofline
-from bench.report.changes import shortened
-from bench.report.charts.draw import check_svg, svg
+from bench.report.changes import plain, shortened
+from bench.report.charts.draw import check_svg, image
+from bench.report.charts.drawing import Drawing, Kind, Undrawn
+from bench.report.charts.theme import ABOVE
+from bench.report.charts.told import columns
 from bench.report.roofline import GIGA, precisions, used
 from bench.report.units import digits, text
+from bench.runner.gather import Gathered
 from bench.store.atomic import write_bytes
 
+_NAME, _TITLE = "roofline", "Roofline"
 _WIDTH, _HEIGHT = 640, 400
-_FONT, _LINE, _BOX, _KEY = 10, 13.0, 14.0, 320
-"""Size of a label, and in pixels: height of a line, width of a number, width of the list of names."""
+_FONT, _LINE, _BOX = 11, 14.0, 16.0
+"""Size of a letter, and in pixels: height of a line, width of a number."""
+_NUMBERED, _BESIDES = 40, 2
+"""Points that are numbered, of more those with the lowest share (tooltips tell of all), and columns of their list."""
+_LETTERS = 100
+"""In a line under the title."""
 _ABOVE = 2.0
 _BESIDE = 4.0
 """How far (a factor) the roofs go beyond the points and the ridges."""
+_NO_PLACE = "no case has a place on the chart"
 
 
 def write(path: Path, found: Roofline) -> None:
     """The chart as SVG, whole. Raises `UserError` as `check_svg`, where there is nothing to draw, and for the disk."""
     check_svg(path)
-    if not _points(found):
-        raise UserError("no case has a place on the chart", where="--svg", remedy="see why without --svg")
-    write_bytes(path, svg(chart(found)))
+    made = drawing(found)
+    if isinstance(made, Undrawn):
+        raise UserError(_NO_PLACE, where="--svg", remedy="see why without --svg")
+    write_bytes(path, image(made, ".svg"))
 
 
-def chart(found: Roofline) -> Any:
-    """An Altair chart: operations a byte across, operations a second up; of `found` with one point at least."""
-    import altair as alt
+def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
+    """One drawing a run whose peaks are known."""
+    made: list[Drawing | Undrawn] = []
+    for at, run in enumerate(gathered.runs):
+        found = gathered.rooflines[at] if at < len(gathered.rooflines) else None
+        named = f" · {run.manifest.run_id}" if len(gathered.runs) > 1 else ""
+        if found is None:
+            reason = gathered.missing.get(_NAME, "the peaks of its machine are not known")
+            made.append(Undrawn(_NAME, _TITLE + named, reason))
+        else:
+            places = {seen.row.case.id: place for place, seen in enumerate(gathered.cases) if seen.run == at}
+            made.append(drawing(found, named, places))
+    return made
 
-    points, roofs = _points(found), _roofs(found)
+
+def drawing(found: Roofline, named: str = "", places: Mapping[str, int] = {}) -> Drawing | Undrawn:
+    """Operations a byte across, operations a second up; roofs, numbered points under them, and the list of numbers.
+
+    `places` are those of the cases in the report, by id.
+    """
+    head = f"Roofline of {plain(found.peaks.name)}{named}"
+    points = _points(found, places)
+    if not points:
+        reasons = dict.fromkeys(r for p in found.points for r in (p.intensity.reason, p.rate.reason) if r)
+        return Undrawn(_NAME, head, "; ".join((_NO_PLACE, *map(plain, reasons))))
+    roofs = _roofs(found)
     marks = (*points, *roofs)
     across, up = _span([m["intensity"] for m in marks], 1.0), _span([m["rate"] for m in marks], _ABOVE)
-    names = sorted({mark["precision"] for mark in marks})
+    numbered = [point for point in points if point["number"]]
+    data = {
+        "roofs": columns(roofs),
+        "points": columns(points),
+        "numbers": columns(_numbers(numbered, across, up)),
+    }
+    data = {name: held for name, held in data.items() if held}
+    spec = _spec(data, across, up, sorted({mark["precision"] for mark in marks}))
+    notes = [plain(line) for line in found.warnings]
+    if len(numbered) < len(points):
+        notes.append(f"numbered: the {_NUMBERED} of {len(points)} cases that are furthest from their limit")
+    if notes:
+        spec["title"] = {"subtitle": [line for note in notes for line in textwrap.wrap(note, _LETTERS)]}
+    return Drawing(_NAME, head, _about(found, points, notes), spec, data)
 
-    def axes() -> dict[str, Any]:
-        return {
-            "x": alt.X(
-                "intensity:Q",
-                title="operations a byte moved (at most)",
-                scale=alt.Scale(type="log", nice=False, domain=across),
-            ),
-            "y": alt.Y("rate:Q", title="Gop/s", scale=alt.Scale(type="log", nice=False, domain=up)),
-        }
 
-    colour = alt.Color("precision:N", title="held against", scale=alt.Scale(domain=names))
-    told = [alt.Tooltip(f"{name}:N") for name in ("case", "measured", "limit", "share", "bound")]
-    layers = [
-        alt.Chart(alt.Data(values=roofs))
-        .mark_line()
-        .encode(
-            **axes(),
-            color=colour,
-            strokeDash=alt.StrokeDash("threads:N", title="threads"),
-            detail="roof:N",
-            order="intensity:Q",
-        ),
-        alt.Chart(alt.Data(values=points))
-        .mark_circle(size=60, opacity=1, stroke="white")
-        .encode(**axes(), color=colour, tooltip=told),
+def _spec(
+    data: Mapping[str, Any], across: Sequence[float], up: Sequence[float], precisions: Sequence[str]
+) -> dict[str, Any]:
+    def axis(field: str, title: str, ends: Sequence[float]) -> dict[str, Any]:
+        scale = {"type": "log", "nice": False, "domain": list(ends)}
+        look = {"format": ",.3~r", "tickCount": 7, "gridOpacity": 0.5}
+        return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": look}
+
+    x = axis("intensity", "operations a byte moved (at most)", across)
+    y = axis("rate", "Gop/s", up)
+    # A colour for each, and a shape, on one and the same scale.
+    told = {"field": "precision", "type": "nominal", "title": "held against", "scale": {"domain": list(precisions)}}
+    colour = {**told, "legend": ABOVE}
+    several = len(set(data["roofs"]["threads"])) > 1 if "roofs" in data else False
+    dash = {"field": "threads", "type": "nominal", "title": "threads", "legend": ABOVE if several else None}
+    words = ("name", "measured", "limit", "share", "bound")
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"name": "points"},
+            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colour,
+                "shape": colour,
+                "tooltip": [{"field": w, "type": "nominal", "title": "case" if w == "name" else w} for w in words],
+            },
+        },
+        {
+            "data": {"name": "numbers"},
+            "mark": {"type": "text", "fontSize": _FONT},
+            "encoding": {"x": x, "y": y, "text": {"field": "number", "type": "nominal"}},
+        },
     ]
-    layers.append(
-        alt.Chart(alt.Data(values=_numbers(points, across, up)))
-        .mark_text(fontSize=_FONT)
-        .encode(**axes(), text="number:N")
+    if "roofs" in data:
+        lines = {
+            "data": {"name": "roofs"},
+            "mark": {"type": "line", "strokeWidth": 2},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colour,
+                "strokeDash": dash,
+                "detail": {"field": "roof", "type": "nominal"},
+                "order": {"field": "intensity", "type": "quantitative"},
+                "tooltip": [{"field": "roof", "type": "nominal", "title": "roof"}],
+            },
+        }
+        layers.insert(0, lines)
+    key = {
+        "data": {"name": "numbers"},
+        "width": _WIDTH,
+        "height": {"step": _LINE},
+        "view": {"stroke": None},
+        "mark": {"type": "text", "align": "left", "fontSize": _FONT, "limit": _WIDTH / _BESIDES - 10},
+        "encoding": {
+            "x": {"field": "column", "type": "quantitative", "scale": None, "axis": None},
+            "y": {"field": "line", "type": "ordinal", "axis": None},
+            "text": {"field": "listed", "type": "nominal"},
+        },
+    }
+    roof = {"width": _WIDTH, "height": _HEIGHT, "layer": layers}
+    return {"vconcat": [roof, key], "spacing": 16}
+
+
+def _about(found: Roofline, points: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
+    """In words: what is drawn, what bounds the cases, and what has no place."""
+    bounds = Counter(point["bound"] for point in points)
+    told = ", ".join(f"{count:,} by {bound}" for bound, count in bounds.most_common())
+    left = len(found.points) - len(points)
+    absent = f" {left:,} cases have no place, as operations, bytes or time are not known." if left else ""
+    return (
+        "Lines are the most the machine can do at an intensity, points the cases below them; both axes are "
+        f"logarithmic. Bound: {told}.{absent}" + "".join(f" {note}." for note in notes)
     )
-    roof = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
-    key = (
-        alt.Chart(alt.Data(values=points))
-        .mark_text(align="left", fontSize=_FONT)
-        .encode(
-            x=alt.value(0),
-            y=alt.Y("number:O", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False)),
-            text="label:N",
-        )
-        .properties(width=_KEY, height=alt.Step(_LINE), view=alt.ViewConfig(stroke=None))
-    )
-    return alt.hconcat(roof, key, title=f"roofline of {found.peaks.name}")
 
 
 def _span(values: Sequence[float], beyond: float) -> list[float]:
@@ -92,41 +172,63 @@ def _span(values: Sequence[float], beyond: float) -> list[float]:
 
 
 def _numbers(points: Sequence[dict[str, Any]], across: Sequence[float], up: Sequence[float]) -> list[dict[str, Any]]:
-    """Where the number of each point stands: beside it, towards the middle, and beyond what stands there already."""
+    """Where the number of each point stands, and its line in the list.
+
+    It is beside the point, towards the middle, and beyond what stands there already.
+    """
 
     def at(value: float, ends: Sequence[float], pixels: float) -> float:
         return pixels * math.log(value / ends[0]) / math.log(ends[1] / ends[0])
 
     places: list[dict[str, Any]] = []
     taken: list[tuple[float, float]] = []
-    for point in points:
+    lines = math.ceil(len(points) / _BESIDES)
+    for place, point in enumerate(points):
         x, y = at(point["intensity"], across, _WIDTH), at(point["rate"], up, _HEIGHT)
         step = _BOX if x < _WIDTH / 2 else -_BOX
         x += step
         while any(abs(x - other) < _BOX and abs(y - height) < _LINE for other, height in taken):
             x += step
         taken.append((x, y))
-        intensity = across[0] * (across[1] / across[0]) ** (x / _WIDTH)
-        places.append({"intensity": intensity, "rate": point["rate"], "number": point["number"]})
+        places.append(
+            {
+                "case": point["case"],
+                "intensity": across[0] * (across[1] / across[0]) ** (x / _WIDTH),
+                "rate": point["rate"],
+                "number": point["number"],
+                "listed": f"{point['number']}  {point['label']}",
+                "column": place // lines * _WIDTH / _BESIDES,
+                "line": place % lines,
+            }
+        )
     return places
 
 
-def _points(found: Roofline) -> list[dict[str, Any]]:
+def _points(found: Roofline, places: Mapping[str, int] = {}) -> list[dict[str, Any]]:
     """A record a case that has a place: its operations, bytes and time are known and not 0."""
     _, names = shortened([point.case for point in found.points])
+    there = [
+        (point, name)
+        for point, name in zip(found.points, names, strict=True)
+        if point.intensity.value and point.rate.value
+    ]
+    shares = sorted(math.inf if point.share.value is None else point.share.value for point, _ in there)
+    most = shares[min(_NUMBERED, len(shares)) - 1] if shares else 0.0
     records: list[dict[str, Any]] = []
-    for point, name in zip(found.points, names, strict=True):
-        if not point.intensity.value or not point.rate.value:
-            continue
+    number = 0
+    for point, name in there:
         limit, measured, share = point.limits.limit.value, point.measured.value, point.share.value
+        listed = number < _NUMBERED and (math.inf if share is None else share) <= most
+        number += listed
         records.append(
             {
+                "case": places.get(point.id),
                 "intensity": point.intensity.value,
-                "rate": point.rate.value / GIGA,
+                "rate": point.rate.value / GIGA if point.rate.value else None,
                 "precision": max(point.limits.taken, key=lambda one: point.limits.taken[one], default="not known"),
-                "number": str(len(records) + 1),
+                "number": number if listed else None,
                 "label": name if share is None else f"{name} {share:.0%}",
-                "case": point.case,
+                "name": plain(point.case),
                 "measured": text(measured, "s") if measured is not None else "–",
                 "limit": text(limit, "s") if limit is not None else "–",
                 "share": f"{share:.1%}" if share is not None else "–",
@@ -158,3 +260,6 @@ def _roofs(found: Roofline) -> list[dict[str, Any]]:
         for name, threads, peak, bandwidth in roofs
         for x in (low, peak / bandwidth, high)
     ]
+
+
+KIND = Kind(_NAME, _TITLE, draw)

@@ -90,6 +90,14 @@ def machine_peaks(
     return known
 
 
+def kept_peaks(environment: Environment) -> MachinePeaks | None:
+    """The peaks that are kept of the machine that `environment` describes; None where none are. Nothing is measured."""
+    here = read_environment()
+    same = _machine(environment) == _machine(here)
+    places = (_path(environment), _path(here)) if same else (_path(environment),)
+    return next((known for path in places if (known := _read(path)) is not None), None)
+
+
 def doubts(peaks: MachinePeaks, threads: Sequence[int]) -> tuple[str, ...]:
     """What to warn of where those with so many threads may be too low, as other work disturbed the measurement."""
     marked = [count for count in threads if (at := peaks.at(count)) is not None and _marked(at, (BUSY, UNQUIET))]

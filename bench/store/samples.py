@@ -1,0 +1,78 @@
+"""The raw samples of a kept run, read once for all of its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.exceptions import PolarsError
+
+from bench.errors import UserError
+from bench.store.tables import LATENCIES, TELEMETRY
+
+_CASES_AT_ONCE = 64
+"""How many cases are held in memory together; a run of hundreds may have tens of millions of samples."""
+
+
+def latencies(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """Every case that has samples, by id, with all its latencies (ns) in the order of the file.
+
+    A run without the table (a copy that leaves it out) has none.
+
+    Raises:
+        UserError: the table cannot be read.
+    """
+    path = folder / LATENCIES
+    if not path.exists():
+        return
+    with _readable(path):
+        table = pl.scan_parquet(path).select("case_id", "latency_ns")
+        names = table.select(pl.col("case_id").unique(maintain_order=True)).collect()["case_id"].to_list()
+    for first in range(0, len(names), _CASES_AT_ONCE):
+        wanted = names[first : first + _CASES_AT_ONCE]
+        with _readable(path):
+            part = table.filter(pl.col("case_id").is_in(wanted)).collect().partition_by("case_id", as_dict=True)
+        for (name,), frame in part.items():
+            yield str(name), frame["latency_ns"].to_numpy()
+
+
+def telemetry(folder: Path) -> dict[str, pl.DataFrame]:
+    """The sensor readings of each case's first invocation, by case id, with the columns of `telemetry.parquet`.
+
+    Those in between the edges and those at an edge both; those of a machine at rest are left out. A case without
+    readings, and a run without the table, has none.
+
+    Raises:
+        UserError: the table cannot be read.
+    """
+    path = folder / TELEMETRY
+    if not path.exists():
+        return {}
+    with _readable(path):
+        table = (
+            pl.scan_parquet(path)
+            .filter(pl.col("invocation") == 0, ~pl.col("edge").fill_null("").str.starts_with("idle-"))
+            .collect()
+        )
+    return {str(name): frame for (name,), frame in table.partition_by("case_id", as_dict=True).items()}
+
+
+class _readable:
+    """What Polars or the disk says of a table becomes a clear message."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PolarsError | OSError):
+            raise UserError(
+                f"cannot read the table: {(str(error).splitlines() or [type(error).__name__])[0]}",
+                where=str(self._path),
+                remedy="run again, or restore the file",
+            ) from error
