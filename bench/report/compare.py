@@ -17,23 +17,50 @@ from bench.report.terminal import fit
 STYLES: dict[texts.Standing, str] = {"worse": "red", "better": "green", "unclear": "", "absent": "magenta", "same": ""}
 MOST = 200
 """Rows that are listed: drawing tens of thousands takes minutes, and nobody reads them."""
+REFUSED = "Not compared, since the machines differ in what matters:"
+REMEDY = "to do: --allow-mismatch KEY, --normalise-by CASE, or measure both here with `bench ab`"
+NOTHING = "nothing to compare: no figure is in both"
 _COUNTED: dict[texts.Standing, str] = {"absent": "without a ratio", "same": "unchanged"}
 
 
 def show(console: Console, found: Comparison) -> None:
     """Print a comparison: the table, in what the two differ, and what has to be known."""
-    there = [c for c in found.changes if c.before is not None or c.after is not None]
-    draw(console, there, f"{found.after} against {found.before}", MOST)
+    draw(console, known(found), heading(found), MOST)
     if found.refusing:
-        console.print(Text("Not compared, since the machines differ in what matters:", style="bold"))
+        console.print(Text(REFUSED, style="bold"))
         for difference in found.refusing:
             console.print(Text(f"• {texts.plain(str(difference))}"), soft_wrap=True)
-        console.print(
-            Text("to do: --allow-mismatch KEY, --normalise-by CASE, or measure both here with `bench ab`"),
-            soft_wrap=True,
-        )
-    for note in (*found.notes, *_without_figures(found)):
-        console.print(Text(f"• {texts.plain(note)}", style="dim"), soft_wrap=True)
+        console.print(Text(REMEDY), soft_wrap=True)
+    for note in remarks(found):
+        console.print(Text(f"• {note}", style="dim"), soft_wrap=True)
+
+
+def heading(found: Comparison) -> str:
+    """Which run is held against which."""
+    return f"{found.after} against {found.before}"
+
+
+def known(found: Comparison) -> list[Change]:
+    """The changes of which at least one side has a figure: those that are listed."""
+    return [change for change in found.changes if change.before is not None or change.after is not None]
+
+
+def remarks(found: Comparison) -> list[str]:
+    """What has to be known of the whole comparison, a line each."""
+    return [texts.plain(note) for note in (*found.notes, *_without_figures(found))]
+
+
+def qualifications(changes: Sequence[Change]) -> list[str]:
+    """Why figures are absent and what qualifies them, each said once with the cases it holds for."""
+    noted = [(told, texts.where(change)) for change in changes if (told := texts.note(change))]
+    return [f"{told} ({cases})" for told, cases in texts.said_once(noted)]
+
+
+def left_out(changes: Sequence[Change]) -> str:
+    """How many changes a list leaves out, by where they stand; empty where there are none."""
+    rest = [texts.standing(change) for change in changes]
+    counts = [f"{rest.count(s):,} {_COUNTED.get(s, s)}" for s in texts.STANDINGS if s in rest]
+    return f"not listed: {', '.join(counts)}" if counts else ""
 
 
 def _without_figures(found: Comparison) -> list[str]:
@@ -53,18 +80,16 @@ def draw(console: Console, changes: Sequence[Change], title: str = "", most: int
     """
     ordered = texts.ranked_changes(changes)
     if not ordered:
-        console.print("nothing to compare: no figure is in both")
+        console.print(NOTHING)
         return
     shown = ordered[:most]
     if shown:
         console.print(coloured(table(shown, title), [STYLES[texts.standing(change)] for change in shown], console))
-    rest = [texts.standing(change) for change in ordered[len(shown) :]]
+    rest = left_out(ordered[len(shown) :])
     if rest:
-        counts = [f"{rest.count(s):,} {_COUNTED.get(s, s)}" for s in texts.STANDINGS if s in rest]
-        console.print(Text(f"not listed: {', '.join(counts)}", style="dim"))
-    noted = [(told, texts.where(change)) for change in ordered if (told := texts.note(change))]
-    for told, cases in texts.said_once(noted):
-        console.print(Text(f"• {told} ({cases})", style="yellow"), soft_wrap=not console.is_terminal)
+        console.print(Text(rest, style="dim"))
+    for told in qualifications(ordered):
+        console.print(Text(f"• {told}", style="yellow"), soft_wrap=not console.is_terminal)
 
 
 def table(changes: Sequence[Change], title: str = "") -> Table:
@@ -86,7 +111,7 @@ def table(changes: Sequence[Change], title: str = "") -> Table:
 
 def coloured(table: Table, styles: Sequence[str], console: Console) -> RichTable:
     """The table with a style a row; where even its main columns are too wide, names of cases are wrapped."""
-    drawn = fit(table, console)
+    drawn = fit(table, console, shorten=False)
     for row, style in zip(drawn.rows, styles, strict=True):
         row.style = style
     for column in drawn.columns:

@@ -119,6 +119,13 @@ _TELEMETRY_NONE = pl.DataFrame(
     }
 )
 
+SCHEMAS: dict[str, pl.Schema] = {
+    CASES: pl.Schema(_CASE_SCHEMA),
+    LATENCIES: _LATENCY_NONE.schema,
+    TELEMETRY: _TELEMETRY_NONE.schema,
+}
+"""Columns of each table as this version writes it; older versions knew fewer."""
+
 
 def _latencies(seen: Observation) -> pl.DataFrame:
     if seen.samples is None:
