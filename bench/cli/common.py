@@ -119,5 +119,5 @@ def consoles() -> tuple[Any, Any]:
     out = Console(highlight=False)
     # Without a terminal there is no width to fit: a file or a pipe gets every column.
     if not out.is_terminal:
-        out = Console(highlight=False, width=240)
+        out = Console(highlight=False, width=1_000)
     return out, Console(stderr=True, highlight=False)

@@ -39,20 +39,11 @@ def compare(
 
     Exit codes: 0 compared, 2 bad input, 3 some figures were not compared, since the runs differ in what matters.
     """
-    from bench.analyse.comparable import check_allowed, refuse_nothing_in_common
-    from bench.analyse.compare import METRICS, compare
-    from bench.analyse.kinds import check_metrics
-    from bench.report.compare import show
-    from bench.report.document import comparison_document
-    from bench.store.open import open_snapshot
+    from bench import api
 
-    check_allowed(allow or ())
-    check_metrics(metric or ())
-    first, second = (open_snapshot(word, out).only(only or ()) for word in (before, after))
-    found = compare(first, second, metric or METRICS, allow=allow or (), normalise_by=normalise_by)
-    refuse_nothing_in_common(found.shared, found.before, found.after)
+    found = api.compare(before, after, metric=metric, only=only, allow=allow, normalise_by=normalise_by, out=out)
     if json:
-        print_json(comparison_document(found))
+        print_json(found.to_dict())
     else:
-        show(consoles()[0], found)
-    raise typer.Exit(INCONCLUSIVE if any(change.refused for change in found.changes) else DONE)
+        found.show(consoles()[0])
+    raise typer.Exit(INCONCLUSIVE if any(change.refused for change in found.record.changes) else DONE)

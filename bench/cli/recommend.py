@@ -23,7 +23,6 @@ from bench.cli.common import (
     consoles,
     guarded,
     print_json,
-    refuse,
 )
 
 
@@ -89,31 +88,34 @@ def recommend(
 
     Exit codes: 0 chosen, 1 surely no choice is within the limits, 2 bad input, 3 not enough evidence.
     """
-    from bench.analyse.appraise import Asked
-    from bench.analyse.cost import HEADROOM
+    from bench import api
     from bench.cli.amounts import latency, rate, size
-    from bench.report.recommend import document, show
-    from bench.runner.advise import Means, advise
-    from bench.store.runs import find
 
-    if traffic is None:
-        refuse({"--headroom": headroom is not None}, "head-room is for a --traffic")
-    asked = Asked(
-        quality=metric,
-        min_quality=min_accuracy,
-        max_p99_s=None if max_p99 is None else latency(max_p99, "--max-p99"),
+    console, errors = consoles()
+    answer = api.recommend(
+        run,
+        objective=None if objective is None else objective.value,
+        min_accuracy=min_accuracy,
+        metric=metric,
+        max_p99=None if max_p99 is None else latency(max_p99, "--max-p99"),
         max_memory=None if max_memory is None else size(max_memory, "--max-memory"),
         max_size=None if max_size is None else size(max_size, "--max-size"),
         budget=budget,
         traffic=None if traffic is None else rate(traffic, "--traffic"),
-        headroom=HEADROOM if headroom is None else headroom,
+        headroom=headroom,
+        model=model,
+        only=only,
+        profile=profile,
+        costs=costs,
+        slots=slots,
+        on=on,
         accept_unsure=accept_unsure,
+        out=out,
+        progress=errors.print,
     )
-    means = Means(model=model, only=tuple(only or ()), profile=profile, costs=costs, slots=slots, on=on)
-    console, errors = consoles()
-    found = advise(find(run, out), asked, None if objective is None else objective.value, means, errors.print)
     if json:
-        print_json(document(found))
+        print_json(answer.to_dict())
     else:
-        show(console, found)
+        answer.show(console)
+    found = answer.record
     raise typer.Exit(DONE if found.chosen else INCONCLUSIVE if found.undecidable else FAILED)

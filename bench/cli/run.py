@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -68,77 +67,38 @@ def run(
 
     Exit codes: 0 done, 1 a case failed, 2 bad input, 130 interrupted (what is finished is kept).
     """
+    from bench.api.measure import Asked, Interrupted, planned, refuse_with_resume
+    from bench.api.measure import run as measure
     from bench.cli.signals import stop_like_ctrl_c
-    from bench.hardware.load import is_path
     from bench.report.document import document
-    from bench.report.files import write_summaries
     from bench.report.live import Live
-    from bench.report.terminal import show
-    from bench.runner import conduct
-    from bench.runner.plan import Request, plan_run
-    from bench.store.runs import find
 
     output, progress = consoles()
+    asked: Asked = {
+        "suite": suite,
+        "model": model,
+        "data": data,
+        "inputs": inputs,
+        "only": only,
+        "models": models,
+        "seed": seed,
+        "profile": profile,
+    }
     with stop_like_ctrl_c(), Live(progress) as live:
-        if resume is not None:
-            refuse_with_resume(
-                {
-                    "SUITE": suite,
-                    "--model": model,
-                    "--data": data,
-                    "--inputs": inputs,
-                    "--only": only,
-                    "--models": models,
-                    "--seed": seed,
-                    "--profile": profile,
-                }
-                | {"--dry-run": dry_run}
-            )
-            result = conduct.resume(find(resume, out), live, tensorboard=tensorboard)
-        else:
-            request = Request(
-                suite=_absolute(suite or "quick"),
-                models=tuple(_absolute(name) for name in model or ()),
-                model_folders=tuple(str(folder.resolve()) for folder in models or ()),
-                data=None if data is None else str(data.resolve()),
-                inputs=None if inputs is None else str(inputs.resolve()),
-                only=tuple(only or ()),
-                seed=seed,
-                profile=str(Path(profile).expanduser().resolve()) if profile and is_path(profile) else profile,
-            )
-            planned = plan_run(request)
-            if dry_run:
-                for case in planned.cases:
-                    typer.echo(case.name)
-                raise typer.Exit(DONE)
-            result = conduct.start(planned, out, live, tensorboard=tensorboard)
-        folder = Path(result.folder)
-        write_summaries(folder, result.manifest, result.rows)
+        if dry_run:
+            if resume is not None:
+                refuse_with_resume(asked, "--dry-run")
+            for name in planned(**asked):
+                typer.echo(name)
+            raise typer.Exit(DONE)
+        try:
+            made = measure(**asked, resume=resume, out=out, tensorboard=tensorboard, progress=live)
+        except Interrupted as stopped:
+            made = stopped.run
     if json:
-        print_json(document(folder, result.manifest, result.rows))
+        print_json(document(made.folder, made.manifest, made.rows))
     else:
-        show(output, folder, result.manifest, result.rows)
-    if result.manifest.status == "interrupted":
+        made.show(output)
+    if made.manifest.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(FAILED if any(row.status == "failed" for row in result.rows) else DONE)
-
-
-def _absolute(name_or_path: str) -> str:
-    """A path that also holds when the run is resumed from elsewhere; a name stays a name."""
-    path = Path(name_or_path).expanduser()
-    is_model_folder = any((path / mark).is_file() for mark in ("saved_model.pb", "model.toml", "bundle.json"))
-    looks_like_path = path.suffix or len(path.parts) > 1 or path.is_file() or is_model_folder
-    return str(path.resolve()) if looks_like_path else name_or_path
-
-
-def refuse_with_resume(given: Mapping[str, object]) -> None:
-    """A resumed run is what it was: nothing about it can be said anew. Raises `UserError`."""
-    from bench.errors import UserError
-
-    extra = [name for name, value in given.items() if value]
-    if extra:
-        raise UserError(
-            f"--resume goes on with the run as it was; it cannot take {', '.join(extra)}",
-            where="--resume",
-            remedy="leave it out, or start a new run",
-        )
+    raise typer.Exit(FAILED if any(row.status == "failed" for row in made.rows) else DONE)

@@ -34,17 +34,15 @@ def show(
     as_format: Annotated[Format | None, typer.Option("--as", help="Print the JSON of another tool instead.")] = None,
 ) -> None:
     """Show the table of a run, or print it for other tools."""
-    from bench.report import terminal
+    from bench.api import load
     from bench.report.document import document
-    from bench.runner.reopen import reopen
-    from bench.store.runs import find
 
-    opened = reopen(find(run, out))
+    opened = load(run, out=out)
     if as_format is not None:
         from bench.report.exchange import FORMATS
 
-        print_json(FORMATS[as_format](Path(opened.folder), opened.manifest, opened.rows))
+        print_json(FORMATS[as_format](opened.folder, opened.manifest, opened.rows))
     elif json:
-        print_json(document(Path(opened.folder), opened.manifest, opened.rows))
+        print_json(document(opened.folder, opened.manifest, opened.rows))
     else:
-        terminal.show(consoles()[0], Path(opened.folder), opened.manifest, opened.rows)
+        opened.show(consoles()[0])

@@ -1,0 +1,175 @@
+"""A kept run as it is seen from Python: found, read back, its figures as tables, its charts, its report."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from bench.api import frames
+from bench.api.given import Named, word
+from bench.api.html import page
+from bench.api.plots import Plots
+from bench.errors import UserError
+from bench.record.row import Row
+from bench.runner.conduct import RunResult
+from bench.runner.reopen import reopen
+from bench.store.atomic import write_bytes
+from bench.store.manifest import Manifest
+from bench.store.runs import find, list_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+
+class Run:
+    """A kept run. It is what `run` and `load` give; in a notebook it shows its table.
+
+    Example:
+        >>> made = bench.load("latest")  # doctest: +SKIP
+        >>> made.to_polars().sort("p50_latency").select("case", "p50_latency", "accuracy")  # doctest: +SKIP
+        >>> made.plot.pareto()  # doctest: +SKIP
+    """
+
+    def __init__(self, result: RunResult) -> None:
+        self._result = result
+
+    @property
+    def id(self) -> str:
+        """The name of its folder, which `load` takes."""
+        return self._result.manifest.run_id
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return Path(self._result.folder)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was asked for, on which machine, and whether it is complete."""
+        return self._result.manifest
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """A row a case, in the order of the suite: every figure with unit, interval and provenance."""
+        return self._result.rows
+
+    def __repr__(self) -> str:
+        done, asked = len(self.rows), len(self.manifest.cases)
+        counted = f"{done} cases" if done == asked else f"{done} of {asked} cases"
+        return f"<bench.Run {self.id}: {counted}, {self.manifest.status}>"
+
+    def _repr_html_(self) -> str:
+        """Its tables for a notebook, without scripts."""
+        return page(self.manifest, self.rows)
+
+    def show(self, console: Console | None = None) -> None:
+        """Print its tables as `bench show` does. `console` is one of rich; standard output unless given."""
+        from rich.console import Console
+
+        from bench.report import terminal
+
+        terminal.show(console or Console(highlight=False), self.folder, self.manifest, self.rows)
+
+    def to_polars(self) -> pl.DataFrame:
+        """A row a case, all columns flat, in SI units.
+
+        First what the case is: `case` (its name), `run`, `case_id`, `model`, `variant`, `runtime`, `provider`,
+        `threads`, `batch`, `scenario`, `options` ("rate=100 p99_ms=10"), `status`, `reason` of a failure, `dataset`,
+        `invocations`, `warnings` (a list). Then for each figure of `bench.METRICS`: `p50_latency` (null where it is not
+        known), `p50_latency_low` and `p50_latency_high` (its interval), `p50_latency_confidence` (of the interval),
+        `p50_latency_n` (samples) and `p50_latency_how` (its provenance, or why it is not known).
+
+        Every run has the same columns, so that frames of several can be put one under the other.
+        """
+        return frames.of_rows(self.id, self.rows)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table of `to_polars` for pandas; `options` and text are objects, what is not known is NaN or None.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        return frames.as_pandas(self.to_polars())
+
+    def latencies(self) -> pl.DataFrame:
+        """Every raw sample: `case`, `case_id`, `invocation`, `block`, `stream`, and in nanoseconds `scheduled_ns`,
+        `start_ns` and `latency_ns`, of a monotonic clock.
+
+        Raises:
+            UserError: the run's folder does not hold them, or they cannot be read.
+        """
+        return frames.latencies(self.folder, self.rows)
+
+    def telemetry(self) -> pl.DataFrame:
+        """Every reading of a sensor: `case`, `case_id`, `invocation`, `edge` (the phase that it bounds, null in
+        between), `t_ns` (same clock as the samples), `sensor`, `device`, `quantity`, `value` and `unit`.
+
+        Raises:
+            UserError: the run's folder does not hold them, or they cannot be read.
+        """
+        return frames.telemetry(self.folder, self.rows)
+
+    @cached_property
+    def plot(self) -> Plots:
+        """Its charts, one method a kind: `run.plot.pareto()`."""
+        return Plots(self.folder)
+
+    def report(
+        self,
+        path: str | Path = "report.html",
+        *,
+        baseline: Run | str | None = None,
+        profile: str | None = None,
+        out: str | Path = "results",
+    ) -> Path:
+        """Write the whole report as one HTML file that opens off-line, and tell where it is.
+
+        `baseline` is a run, `baseline:NAME`, or a file of another tool to compare with, looked for in `out`. `profile`
+        is the hardware profile for prices and peaks.
+
+        Raises:
+            UserError: the baseline or the profile cannot be read, or the disk refuses.
+        """
+        from bench.report.page.write import html
+        from bench.runner.gather import gather
+
+        path = Path(path)
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise UserError("the report is one HTML file", where=str(path), remedy="end its name in .html")
+        held = None if baseline is None else word(baseline)
+        gathered = gather([self.folder], baseline=held, results=Path(out), profile=profile)
+        write_bytes(path, html(gathered).encode())
+        return path
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Run) and self._result == other._result
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def load(run: Named = "latest", *, out: Named = "results") -> Run:
+    """A kept run, by its id, a unique start of it, its path, or "latest"; `out` is the folder of the runs.
+
+    Raises:
+        UserError: there is no such run, it is still going on, or it cannot be read.
+
+    Example:
+        >>> bench.load()  # the last one  # doctest: +SKIP
+        >>> bench.load("20261127-1030", out="/data/results")  # doctest: +SKIP
+    """
+    return Run(reopen(find(str(run), Path(out))))
+
+
+def runs(out: Named = "results") -> list[str]:
+    """The ids of the runs in the folder `out`, oldest first; each is what `load` takes.
+
+    Example:
+        >>> frames = [bench.load(run).to_polars() for run in bench.runs()]  # doctest: +SKIP
+        >>> polars.concat(frames)  # doctest: +SKIP
+    """
+    return [folder.name for folder in list_runs(Path(out))]
