@@ -20,11 +20,15 @@ from bench.cli.gate import gate
 from bench.cli.history import history
 from bench.cli.listing import list_command
 from bench.cli.pareto import pareto
+from bench.cli.plot import plot
 from bench.cli.profile import profile
+from bench.cli.query import query
 from bench.cli.recommend import recommend
+from bench.cli.report import report
 from bench.cli.roofline import roofline
 from bench.cli.run import run
 from bench.cli.selftest import selftest
+from bench.cli.serve import serve
 from bench.cli.show import show
 from bench.cli.tune import tune
 
@@ -78,6 +82,10 @@ app.command("history")(history)
 app.command("cost")(cost)
 app.command("roofline")(roofline)
 app.command("pareto")(pareto)
+app.command("report")(report)
+app.command("plot")(plot)
+app.command("query")(query)
+app.command("serve")(serve)
 app.command("recommend")(recommend)
 app.command("tune")(tune)
 app.command("list")(list_command)

@@ -1,0 +1,288 @@
+"""The HTML page without a browser: what it says, whether its values are those of the tables, and hostile names."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import itertools
+import json
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.record.measurement import Measurement
+from bench.record.observation import Failure
+from bench.record.row import Row
+from bench.report.page.alerts import alerts
+from bench.report.page.figures import Figures
+from bench.report.page.headline import headline
+from bench.report.page.pack import as_json, drawn, packed
+from bench.report.page.write import html
+from bench.runner.gather import CaseSeen, Gathered, gather
+from bench.store.tables import read_cases
+from tests.conftest import bench
+
+RUN = Path(__file__).parents[2] / "docs/examples/digits-run"
+HOSTILE = "</script><script>alert(1)</script>\u202e\x1b[31m\"'a|b{{7*7}}" + "long/" * 40
+INACTIVE = "application/octet-stream;base64"
+
+
+class _Page(HTMLParser):
+    """Elements with their attributes, the text of each section, and the scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: dict[int, dict[str, str]] = {}
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.styles: list[str] = []
+        self.shown = ""
+        self._row = -1
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.elements.append((tag, given))
+        self._open.append(tag)
+        if tag == "tr" and "data-at" in given:
+            self._row = int(given["data-at"] or "")
+        if tag == "td" and "data-metric" in given:
+            self.rows.setdefault(self._row, {})[given["data-metric"] or ""] = given["data-value"] or ""
+        if tag == "script":
+            self.scripts.append((given, ""))
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1] if self._open else ""
+        if inside == "script":
+            given, text = self.scripts[-1]
+            self.scripts[-1] = given, text + data
+        elif inside == "style":
+            self.styles.append(data)
+        else:
+            self.shown += data
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+
+@pytest.fixture(scope="module")
+def example() -> Gathered:
+    return gather([RUN])
+
+
+@pytest.fixture(scope="module")
+def text(example: Gathered) -> str:
+    return html(example)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> _Page:
+    return _Page(text)
+
+
+def _unpacked(page: _Page, name: str) -> str:
+    content = next(content for given, content in page.scripts if given.get("id") == name)
+    return gzip.decompress(base64.b64decode(content)).decode()
+
+
+def _with_rows(found: Gathered, **changed: Any) -> Gathered:
+    """The same with every row changed by a function: `_with_rows(found, warnings=lambda at, row: …)`."""
+
+    def row(at: int, seen: CaseSeen) -> CaseSeen:
+        fields = {name: make(at, seen.row) for name, make in changed.items()}
+        new: Row = msgspec.structs.replace(seen.row, **fields)
+        return CaseSeen(seen.run, new, seen.label, seen.distribution, seen.timeline, seen.operators)
+
+    cases = tuple(row(at, seen) for at, seen in enumerate(found.cases))
+    return Gathered(found.runs, cases, found.ledgers, found.rooflines, found.comparison, found.missing)
+
+
+def test_every_value_in_the_table_is_the_one_in_the_parquet_file(page: _Page) -> None:
+    rows = read_cases(RUN)
+    assert len(page.rows) == len(rows)
+    compared = 0
+    for at, row in enumerate(rows):
+        for metric, raw in page.rows[at].items():
+            if metric in row.metrics:
+                value = row.metrics[metric].value
+                assert (None if raw == "" else float(raw)) == value
+                compared += value is not None
+    assert compared > len(rows) * 10
+
+
+def test_what_stands_behind_a_number_is_embedded_exactly(page: _Page) -> None:
+    figures = json.loads(_unpacked(page, "data"))["figures"]
+    names = [metric["name"] for metric in figures["metrics"]]
+    for at, row in enumerate(read_cases(RUN)):
+        for name, found in row.metrics.items():
+            place = at * len(names) + names.index(name)
+            told = [figures[field][place] for field in ("value", "low", "high", "n")]
+            assert told == [found.value, found.low, found.high, found.n]
+            assert figures["hows"][figures["how"][place]] == found.how
+
+
+def test_nothing_is_loaded_from_anywhere(page: _Page, text: str) -> None:
+    for tag, has in page.elements:
+        assert "src" not in has, tag
+        assert (has.get("href") or "#").startswith(("#", "data:")), has
+        assert not [name for name in has if name.startswith("on")], has
+        assert "style" not in has, tag
+    assert "sourceMappingURL" not in text
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", "".join(page.styles))
+
+
+def test_the_policy_allows_only_the_scripts_and_the_style_of_the_page(page: _Page) -> None:
+    policy = next(given["content"] or "" for tag, given in page.elements if given.get("http-equiv"))
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert "unsafe" not in rules["script-src"] + rules["style-src-elem"]
+    own = [content for given, content in page.scripts if given.get("type") != INACTIVE]
+    for script in [*own, _unpacked(page, "vega")]:
+        assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in rules["script-src"]
+    assert len(own) == 1
+    assert base64.b64encode(hashlib.sha256(page.styles[0].encode()).digest()).decode() in rules["style-src-elem"]
+
+
+def test_warnings_come_before_the_best_and_the_best_before_the_table(text: str) -> None:
+    places = [text.index(f'<section id="{name}"') for name in ("warnings", "best", "cases", "pareto", "sources")]
+    assert places == sorted(places)
+
+
+def test_headings_are_in_order_and_tables_have_captions(page: _Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("caption") == tags.count("table")
+
+
+def test_hostile_names_and_warnings_are_text_and_nothing_else(example: Gathered) -> None:
+    hostile = _with_rows(
+        example,
+        case=lambda at, row: msgspec.structs.replace(row.case, variant=f"{HOSTILE}{at}"),
+        warnings=lambda at, row: (HOSTILE,),
+    )
+    cases = tuple(CaseSeen(seen.run, seen.row, f"{HOSTILE}{at}") for at, seen in enumerate(hostile.cases))
+    read = _Page(html(Gathered(example.runs, cases, missing={"cost": HOSTILE}), title=HOSTILE))
+    assert len(read.scripts) == 3
+    assert "</script><script>alert(1)</script>" in read.shown
+    assert "{{7*7}}" in read.shown
+    assert "\x1b" not in read.shown
+    assert json.loads(_unpacked(read, "data"))["cases"][0]["warnings"] == [HOSTILE]
+
+
+def test_a_row_that_missed_its_floor_is_not_the_best(example: Gathered) -> None:
+    best = headline(example, Figures(example))[0].best[1]
+    assert best.metric == "p50_latency"
+    assert best.at is not None
+    failed = _with_rows(
+        example,
+        status=lambda at, row: "failed" if at == best.at else row.status,
+        failure=lambda at, row: Failure(reason="below its floor", phase="judge") if at == best.at else row.failure,
+    )
+    heads = headline(failed, Figures(failed))[0]
+    assert heads.best[1].at != best.at
+    assert heads.failed == 1
+    group = alerts(failed)[0]
+    assert (group.name, group.grave, group.alerts[0].cases) == ("failed", True, (best.at,))
+
+
+def test_equal_values_are_told_and_no_value_says_why(example: Gathered) -> None:
+    def metrics(at: int, row: Row) -> dict[str, Measurement]:
+        same = Measurement(value=0.9, unit="1", n=9, how="measured:evaluation", low=0.8, high=0.95, confidence=0.95)
+        gone = Measurement.unavailable("J", "no sensor")
+        return {**row.metrics, "accuracy": same, "energy": gone}
+
+    alike = _with_rows(example, metrics=metrics)
+    accurate, _, energy, _ = headline(alike, Figures(alike))[0].best
+    assert len(accurate.equal) == len(alike.cases) - 1
+    assert accurate.span == "0.8000 to 0.9500 at 95%"
+    assert (energy.at, energy.reason) == (None, "no sensor")
+
+
+def test_estimates_are_marked_wherever_they_show(example: Gathered) -> None:
+    guess = Measurement(value=2e-3, unit="J", n=1, how="estimated:tdp")
+    guessed = _with_rows(example, metrics=lambda at, row: {**row.metrics, "energy": guess})
+    figures = Figures(guessed)
+    cell = next(cell for cell in figures.cells(0, figures.headings()) if cell.metric == "energy")
+    assert (cell.shown, cell.beside, cell.raw) == ("≈2.00", "est.", "0.002")
+    assert headline(guessed, figures)[0].best[2].guess == "estimated"
+    assert figures.text(0, "energy").endswith("estimated")
+
+
+def test_sentences_that_differ_in_numbers_are_one_with_their_range(example: Gathered) -> None:
+    told = _with_rows(
+        example, warnings=lambda at, row: (f"drift of {1.5 + at}% in fp16",), why_not_faster=lambda at, row: None
+    )
+    group = next(group for group in alerts(told) if group.name == "warnings")
+    last = 0.5 + len(told.cases)
+    assert [alert.text for alert in group.alerts] == [f"drift of 1.5 … {last}% in fp16"]
+    assert group.alerts[0].said[1] == "drift of 2.5% in fp16"
+    assert group.count == len(told.cases)
+
+
+@given(st.lists(st.text(), max_size=4))
+def test_no_warning_is_lost_when_they_are_grouped(warnings: list[str]) -> None:
+    found = gathered_once()
+    told = _with_rows(found, warnings=lambda at, row: tuple(warnings) if at == 0 else ())
+    wanted = {text for text in warnings if not text.startswith("the graph is split")}
+    groups = [group for group in alerts(told) if group.name == "warnings"]
+    said = {text for group in groups for alert in group.alerts for text in (alert.text, *alert.said)}
+    assert all(any(text in each for each in said) for text in wanted)
+
+
+_ONCE: list[Gathered] = []
+
+
+def gathered_once() -> Gathered:
+    if not _ONCE:
+        _ONCE.append(gather([RUN]))
+    return _ONCE[0]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_packed_comes_back_and_cannot_end_a_script(content: str) -> None:
+    assert gzip.decompress(base64.b64decode(packed(content))).decode() == content
+    assert "<" not in packed(content)
+
+
+@given(st.floats())
+def test_numbers_stay_exact_in_json_and_what_json_has_not_is_null(value: float) -> None:
+    assert json.loads(as_json([value])) == [value if math.isfinite(value) else None]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_what_is_only_drawn_keeps_six_digits(value: float) -> None:
+    assert drawn({"x": [value, None, "a"]})["x"][0] == pytest.approx(value, rel=1e-5)
+
+
+def test_the_command_writes_the_page_beside_the_run_and_prints_its_path(tmp_path: Path) -> None:
+    shutil.copytree(RUN, tmp_path / "results" / "run-a")
+    shutil.copytree(RUN, tmp_path / "results" / "run-b")
+    done = bench("report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "results/run-b/report.html"
+    done = bench("report", "run-a", "run-b", "-o", "two.html", "--title", "both & more", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    two = (tmp_path / "two.html").read_text()
+    assert "<bdi>both &amp; more</bdi>" in two
+    assert "unchanged" in two
+    assert len(_Page(two).rows) == 2 * len(read_cases(RUN))
+
+
+def test_a_run_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    done = bench("report", "nothing", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bench run" in done.stderr
