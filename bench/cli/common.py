@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 import typer
 
 from bench.errors import UserError
+from bench.optional import lacking
 
 DONE, FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -73,6 +74,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except UserError as error:
             fail(error)
+        except ModuleNotFoundError as error:
+            told = lacking(error)
+            if told is None:
+                raise
+            fail(told)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 # `bench show | head`: the reader has seen enough.

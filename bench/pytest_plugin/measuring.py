@@ -16,6 +16,7 @@ from bench.record.case import Case
 from bench.record.observation import Plan
 from bench.record.row import Row
 from bench.runner.conduct import Steps, step_by_step
+from bench.runner.events import Sight
 from bench.runner.plan import Planned
 from bench.store.manifest import Manifest
 
@@ -34,10 +35,13 @@ class _Logged:
     def begin(self, total: int, done: int) -> None:
         """Pytest counts its tests itself."""
 
+    def watching(self, sight: Sight) -> None:
+        """Nothing: there is no view."""
+
     def case(self, case: Case, invocation: int) -> None:
         """Pytest names the test."""
 
-    def progress(self, phase: str, samples: int, median_s: float) -> None:
+    def progress(self, phase: str, samples: int, median_s: float | None) -> None:
         """Nothing: a test is short."""
 
     def done(self, row: Row) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from bench.record.codec import plain
@@ -52,19 +51,18 @@ class LivePairs(Live):
 
     def pair(self, case: str, at: int) -> None:
         """See `PairEvents.pair`."""
-        self._bar.update(self._task, description=escape(f"round {at + 1}, {case}"), now="")
+        self._scene.turn(f"round {at + 1}, {case}", case=True)
 
     def paired(self, case: str, at: int, told: str) -> None:
         """See `PairEvents.paired`."""
-        self._done += 1
-        self._bar.update(self._task, completed=self._done)
-        if not self._fancy:
+        self._advance(case, told)
+        if self._view is None:
             self._line(f"round {at + 1} of at most {self._rounds}, {case}: {told}")
 
     def settled(self, case: str, rounds: int) -> None:
         """See `PairEvents.settled`."""
         self._total -= self._rounds - rounds
-        self._bar.update(self._task, total=self._total)
+        self._scene.count(self._done, self._total)
         self._line(f"{case}: decided after {rounds} rounds")
 
 

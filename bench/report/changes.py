@@ -45,8 +45,9 @@ SHARES = frozenset(
 _SHARE_PLACES = 4
 _NAMED = 3
 T = TypeVar("T", bound=Hashable)
-# What neither a terminal, XML nor a browser shows as text: controls, halves of surrogate pairs, non-characters.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What neither a terminal, XML nor a browser shows as text: controls, marks that turn the direction of what follows,
+# halves of surrogate pairs, non-characters.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def plain(value: str) -> str:

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-
-import polars as pl
+from csv import DictWriter
 
 from bench.record.metric import METRICS
 from bench.record.row import Row
+from bench.report.changes import plain
 
 _UNIT_NAMES = {"s": "_s", "B": "_bytes", "J": "_joules", "W": "_watts", "1/s": "_per_s", "dB": "_db", "1": ""}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Starts of a cell that a spreadsheet takes for a formula (OWASP, CSV Injection), the wide forms included."""
 
 
 def csv(run_id: str, rows: Sequence[Row]) -> str:
     """One line a case, the unit in the column's name; an absent figure is an empty cell, its reason in `_how`."""
-    return pl.DataFrame([_line(run_id, row) for row in rows]).write_csv()
+    written = io.StringIO()
+    lines = [_line(run_id, row) for row in rows]
+    writer = DictWriter(written, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return written.getvalue()
 
 
 def _line(run_id: str, row: Row) -> dict[str, object]:
     case = row.case
     line: dict[str, object] = {
-        "run": run_id,
+        "run": _safe(run_id),
         "case": _safe(case.name),
         "model": _safe(case.model),
         "variant": _safe(case.variant),
-        "runtime": case.runtime,
-        "provider": case.provider,
+        "runtime": _safe(case.runtime),
+        "provider": _safe(case.provider),
         "threads": case.threads,
         "batch": case.batch,
-        "scenario": case.scenario,
+        "scenario": _safe(case.scenario),
         "options": _safe(" ".join(f"{key}={value}" for key, value in sorted(case.options.items()))),
-        "scope": str(row.facts.get("scope", "")),
-        "mlperf_rules_met": None if row.validity is None else row.validity.valid,
+        "scope": _safe(str(row.facts.get("scope", ""))),
+        "mlperf_rules_met": None if row.validity is None else str(row.validity.valid).lower(),
         "status": row.status,
         "dataset": _safe(row.dataset),
         "reason": _safe(row.failure.reason) if row.failure else "",
@@ -52,5 +59,6 @@ def _line(run_id: str, row: Row) -> dict[str, object]:
 
 
 def _safe(value: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    """Text on one line, without control characters, that a spreadsheet does not take for a formula."""
+    shown = plain(value)
+    return f"'{shown}" if value.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.analyse.compare import Comparison
 from bench.record.codec import plain
 from bench.record.comparison import GateReport
 from bench.record.row import Row
 from bench.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from bench.analyse.compare import Comparison
 
 
 def document(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str, Any]:

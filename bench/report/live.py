@@ -1,4 +1,4 @@
-"""What is seen while a run goes on: a progress bar on a terminal, plain lines elsewhere."""
+"""What is seen while a run goes on: a view that is drawn anew on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,23 +8,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-from rich.text import Text
 
 from bench.record.case import Case
 from bench.record.row import Row
+from bench.report.safe import spelled
 from bench.report.units import text
+from bench.report.view import Scene, View
+from bench.runner.events import Sight
 
-
-class _TimeLeft(ProgressColumn):
-    """Time left by the mean of the invocations done in this session."""
-
-    def render(self, task: Task) -> Text:
-        left = task.fields.get("left")
-        if left is None:
-            return Text("")
-        return Text(f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left", style="cyan")
+_BLOCKWISE = frozenset({"single-stream", "multi-stream"})
+"""Scenarios whose progress tells of blocks that share no sample, so that their medians make an interval."""
 
 
 class Live:
@@ -32,36 +25,25 @@ class Live:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._fancy = console.is_terminal and not os.environ.get("CI")
-        self._total = self._done = self._here = 0
+        self._scene = Scene()
+        self._view = View(console, self._scene) if is_drawn(console) else None
         self._began = time.monotonic()
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _TimeLeft(),
-            TextColumn("{task.fields[now]}"),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None, now="", left=None)
+        self._total = self._done = self._here = 0
 
     def __enter__(self) -> Self:
-        if self._fancy:
-            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._fancy:
-            self._bar.stop()
+        if self._view is not None:
+            self._view.stop()
 
     def stage(self, text: str, share: float | None = None, *, passing: bool = False) -> None:
         """See `Events.stage`."""
-        if self._fancy:
-            self._bar.update(self._task, description=escape(text), total=100, completed=round(100 * (share or 0)))
+        self._scene.turn(text, share=share)
+        if self._view is not None:
+            self._view.start()
         elif not passing:
             self._line(text)
 
@@ -69,27 +51,63 @@ class Live:
         """See `Events.begin`."""
         self._total, self._done, self._here = total, done, 0
         self._began = time.monotonic()
-        self._bar.update(self._task, total=total, completed=done)
+        self._scene.turn("starting to measure")
+        self._scene.count(done, total)
+        if self._view is not None:
+            self._view.start()
+
+    def watching(self, sight: Sight) -> None:
+        """See `Events.watching`."""
+        self._scene.sight = sight
 
     def case(self, case: Case, invocation: int) -> None:
         """See `Events.case`."""
-        self._bar.update(self._task, description=escape(case.name), now="")
+        sight = self._scene.sight
+        self._scene.turn(case.name, case=True, blockwise=case.scenario in _BLOCKWISE)
+        self._expect()
+        self._scene.shared = sight is not None and not sight.apart(case)
+        if self._view is not None and self._scene.shared:
+            self._view.draw()
 
-    def progress(self, phase: str, samples: int, median_s: float) -> None:
+    def progress(self, phase: str, samples: int, median_s: float | None) -> None:
         """See `Events.progress`."""
-        self._bar.update(self._task, now=f"{samples:,} samples, median {text(median_s, 's')}")
+        if median_s is None:
+            self._scene.enter(phase)
+        else:
+            self._scene.block(phase, samples, median_s)
 
     def done(self, row: Row) -> None:
         """See `Events.done`."""
-        self._done += 1
+        self._advance(row.case.name, _verdict(row), failed=row.failure is not None)
         self._here += 1
-        left = (time.monotonic() - self._began) / self._here * (self._total - self._done)
-        self._bar.update(self._task, completed=self._done, left=left)
-        if not self._fancy:
+        left = self._expect()
+        if self._view is None:
             self._line(f"[{self._done}/{self._total}] {row.case.name}: {_verdict(row)} (about {left:.0f} s left)")
 
+    def _advance(self, name: str, told: str, *, failed: bool = False) -> None:
+        """One more is done; `told` says what came of it."""
+        self._done += 1
+        self._scene.finished(name, told, failed)
+        self._scene.count(self._done, self._total)
+
+    def _expect(self) -> float | None:
+        """Seconds left (also for the scene): by those that were done here, and before the first by the plan."""
+        sight = self._scene.sight
+        each = (time.monotonic() - self._began) / self._here if self._here else None
+        if each is None and sight is not None:
+            each = sum(sight.each_s) / 2
+        left = None if each is None else each * (self._total - self._done)
+        self._scene.ends_at = None if left is None else time.monotonic() + left
+        return left
+
     def _line(self, message: str) -> None:
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(spelled(message, self._console), markup=False, highlight=False, soft_wrap=True)
+
+
+def is_drawn(console: Console) -> bool:
+    """Whether the console is a terminal that can be drawn on, with somebody who looks."""
+    there = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
+    return there and not os.environ.get("CI")
 
 
 def _verdict(row: Row) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.record.row import Row
+from bench.report.changes import plain
 from bench.report.charts.draw import Picture
 from bench.report.robustness import by_corruption, curves
 from bench.report.table import Table, run_notes, tables
@@ -42,7 +43,7 @@ def _section(table: Table, title: str) -> list[str]:
 def _shown(picture: Picture) -> str:
     if picture.missing is not None:
         return f"- no chart of {_escape(picture.title)} was drawn: {_escape(picture.missing)}"
-    return f"![{picture.title}]({picture.name})"
+    return f"![{_escape(picture.title)}]({picture.name})"
 
 
 def _bold(cells: Sequence[str], best: frozenset[int]) -> list[str]:
@@ -50,4 +51,4 @@ def _bold(cells: Sequence[str], best: frozenset[int]) -> list[str]:
 
 
 def _escape(value: str) -> str:
-    return re.sub(r"([\\`*_<>|\[\]#])", r"\\\1", " ".join(value.split()))
+    return re.sub(r"([\\`*_<>|\[\]#])", r"\\\1", plain(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bench.optional import NO_INTERVAL
 from bench.quality import METRICS as QUALITY
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
@@ -15,18 +16,23 @@ from bench.report.units import digits, scale_for, spread
 from bench.store.manifest import Manifest
 
 ABSENT = "–"
-_LAST = 99
+LAST = 99
+"""Priority of a column without a figure: it only costs width, and its reason stands below the table."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`priority` 0 is never dropped; the highest goes first where the width is too small."""
+    """`priority` 0 is never dropped; the highest goes first where the width is too small.
+
+    Cells with a `legend` are small pictures, drawn as they are; it says below the table what they mean.
+    """
 
     title: str
     cells: tuple[str, ...]
     priority: int = 0
     numeric: bool = False
     best: frozenset[int] = frozenset()
+    legend: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = field(default=())
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def tables(manifest: Manifest, rows: Sequence[Row]) -> list[Table]:
         if mine:
             title = f"{model.name} · {model.dataset}"
             told = _notes(mine) + ([trained(model.training)] if model.training else [])
-            made.append(Table(title, tuple(_columns(mine, model.metric)), tuple(told)))
+            made.append(Table(title, tuple(_columns(mine, model.metric)), tuple(told), model.name))
     return made
 
 
@@ -97,7 +104,7 @@ def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
         processes = f"{_range([row.invocations for row in rows if row.measured])} process invocation(s)"
         told.append(
             f"{_range(counts)} samples a case from {processes}; "
-            f"p50 with its {plan.confidence:.0%} interval; inputs in turn from a pool"
+            f"{_interval(rows, plan.confidence)}; inputs in turn from a pool"
         )
     told += [f"timed, {', '.join(targets)}: {scope}" for scope, targets in _scopes(rows).items()]
     told += manifest.notes
@@ -106,6 +113,12 @@ def run_notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
             f"{len(rows)} of {len(manifest.cases)} cases done: go on with `bench run --resume {manifest.run_id}`"
         )
     return told
+
+
+def _interval(rows: Sequence[Row], confidence: float) -> str:
+    if any(row.metrics["p50_latency"].how.endswith(NO_INTERVAL) for row in rows):
+        return f"p50 without its interval ({NO_INTERVAL})"
+    return f"p50 with its {confidence:.0%} interval"
 
 
 def _scopes(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -167,8 +180,7 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
     title = f"{named} {unit}".strip()
     cells = tuple(_cell(m, factor, figure) for m in found)
     best = frozenset() if spec.better == "neither" else _best(rows, found, min if spec.better == "lower" else max)
-    # A column without a figure only costs width: its reason stands below the table.
-    return Column(title, cells, figure.priority if known else _LAST, numeric=True, best=best)
+    return Column(title, cells, figure.priority if known else LAST, numeric=True, best=best)
 
 
 def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[list[float]], float]) -> frozenset[int]:

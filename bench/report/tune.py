@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from bench.record.codec import plain
@@ -39,14 +38,13 @@ class LiveTune(LivePairs):
 
     def trial(self, name: str) -> None:
         """See `TuneEvents.trial`."""
-        self._bar.update(self._task, description=escape(name), now="")
-        if not self._fancy and not self._total:
+        self._scene.turn(name, case=True)
+        if self._view is None and not self._total:
             self._line(f"measuring {name}")
 
     def tried(self, name: str, told: str) -> None:
         """See `TuneEvents.tried`."""
-        self._done += 1
-        self._bar.update(self._task, completed=self._done, total=self._total)
+        self._advance(name, told)
         self._line(f"[{self._done}/{self._total}] {name}: {told}")
 
 

@@ -50,7 +50,7 @@ class PairEvents(Protocol):
     def pair(self, case: str, at: int) -> None:
         """Both sides of a case are measured now, in the round `at` (from 0)."""
 
-    def progress(self, phase: str, samples: int, median_s: float) -> None:
+    def progress(self, phase: str, samples: int, median_s: float | None) -> None:
         """Within an invocation; see `bench.runner.events.Events`."""
 
     def paired(self, case: str, at: int, told: str) -> None:

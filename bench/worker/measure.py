@@ -19,8 +19,11 @@ Word = TypeVar("Word", Finished, Done, Profiled)
 CORRUPTED, EDGES = "corrupted", "edge"
 """Errands, and the facts that tell what became of them: `seconds`, or why they `failed`."""
 
-OnProgress = Callable[[str, int, float], None]
-"""Called with phase, samples so far and running median (s)."""
+OnProgress = Callable[[str, int, float | None], None]
+"""Called with phase, samples so far in it and the last block's median (s), which is None where a phase begins."""
+
+_BEGINS = {"before-load": "load", "after-load": "warm-up", "measure-start": "measure", "measure-end": "evaluate"}
+"""The phase that begins at an edge."""
 
 
 class Watcher(Protocol):
@@ -55,6 +58,8 @@ def measure(
         watcher.watch(child.pid)
         deadline = time.monotonic() + job.plan.timeout_s
         child.send(pack(job))
+        if on_progress is not None:
+            on_progress("start", 0, None)
         try:
             answer = listen(child, job.plan.timeout_s, deadline, "start", Finished, watcher, on_progress)
         finally:
@@ -74,16 +79,20 @@ def measure(
                 capacity=answer.capacity,
                 cold_start=answer.cold_start,
                 first_ns=answer.first_ns,
-                facts=answer.facts | _errands(child, job, deadline, watcher),
+                facts=answer.facts | _errands(child, job, deadline, watcher, on_progress),
             )
         return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
 
 
-def _errands(child: ChildProcess, job: Job, deadline: float, watcher: Watcher) -> dict[str, object]:
+def _errands(
+    child: ChildProcess, job: Job, deadline: float, watcher: Watcher, on_progress: OnProgress | None
+) -> dict[str, object]:
     """What became of the errands. They come last: whatever happens there, the case has its figures."""
     told: dict[str, object] = {}
     before = "the case's own figures"
     for name in job.errands:
+        if on_progress is not None:
+            on_progress(f"evaluate {name}", 0, None)
         last = listen(child, job.plan.timeout_s, deadline, before, Done, watcher)
         told[name] = {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}
         before = name
@@ -124,6 +133,9 @@ def listen(
                 if watcher is not None:
                     watcher.snapshot(name)
                 child.send(pack(Go()))
+                # Only now: the edge is taken and the child is at work again.
+                if on_progress is not None and name in _BEGINS:
+                    on_progress(_BEGINS[name], 0, None)
             case Progress():
                 if on_progress is not None:
                     on_progress(message.phase, message.samples, message.median_s)
