@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import Answer, Interrupted, Run, compare, gate, load, recommend, run, runs
+    from bench.api import Answer, Interrupted, Run, compare, compare_targets, gate, load, recommend, run, runs
     from bench.errors import UserError
     from bench.record.metric import METRICS
 
@@ -23,6 +23,7 @@ __all__ = [
     "UserError",
     "__version__",
     "compare",
+    "compare_targets",
     "gate",
     "load",
     "recommend",

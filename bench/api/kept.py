@@ -6,12 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from bench.api import frames
 from bench.api.given import Named, word
 from bench.api.html import page
-from bench.api.plots import Plots
 from bench.errors import UserError
 from bench.record.row import Row
 from bench.runner.conduct import RunResult
@@ -22,7 +18,10 @@ from bench.store.runs import find, list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     from rich.console import Console
+
+    from bench.api.plots import Plots
 
 
 class Run:
@@ -85,6 +84,8 @@ class Run:
 
         Every run has the same columns, so that frames of several can be put one under the other.
         """
+        from bench.api import frames
+
         return frames.of_rows(self.id, self.rows)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -93,6 +94,8 @@ class Run:
         Raises:
             UserError: pandas is not installed.
         """
+        from bench.api import frames
+
         return frames.as_pandas(self.to_polars())
 
     def latencies(self) -> pl.DataFrame:
@@ -102,6 +105,8 @@ class Run:
         Raises:
             UserError: the run's folder does not hold them, or they cannot be read.
         """
+        from bench.api import frames
+
         return frames.latencies(self.folder, self.rows)
 
     def telemetry(self) -> pl.DataFrame:
@@ -111,11 +116,15 @@ class Run:
         Raises:
             UserError: the run's folder does not hold them, or they cannot be read.
         """
+        from bench.api import frames
+
         return frames.telemetry(self.folder, self.rows)
 
     @cached_property
     def plot(self) -> Plots:
         """Its charts, one method a kind: `run.plot.pareto()`."""
+        from bench.api.plots import Plots
+
         return Plots(self.folder)
 
     def report(
