@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
+from typing import get_args
 
 import msgspec
 
 from bench.analyse.cost import ALIKE, HEADROOM, Demand, Terms, machines, of_life, per_million, per_month, replicas
 from bench.analyse.intervals import interval
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.record.artifact import Training
 from bench.record.choice import Choice
 from bench.record.cost import Part
@@ -26,14 +28,24 @@ METRICS: dict[Objective, str] = {
     "memory": "peak_rss",
 }
 """The figure of each objective; `accuracy` is whatever judges quality."""
+_WRITTEN = {
+    "--min-accuracy": "a number, such as 0.97",
+    "--max-p99": "seconds, such as 0.010",
+    "--max-memory": "bytes, such as 200e6",
+    "--max-size": "bytes, such as 500e3",
+    "--budget": "the most money a month, such as 100",
+    "--traffic": "requests a second, such as 10000",
+    "--headroom": "a share, such as 0.3",
+}
+"""How each limit is written where it is no text, as on the command line, but a number."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Constraints and objective. `quality` is the metric that `min_quality` and the objective `accuracy` are of.
 
     SI units; `budget` is money a month, `traffic` requests a second with the share `headroom` of each replica spare.
-    `accept_unsure`: constraints are held against values where intervals do not decide. Raises `UserError` for a limit
-    that is no number or that nothing can meet.
+    `accept_unsure`: constraints are held against values where intervals do not decide. Raises `UserError` for an
+    unknown objective, and for a limit that is no number or that nothing can meet.
     """
 
     objective: Objective = "latency"
@@ -48,6 +60,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     accept_unsure: bool = False
 
     def __post_init__(self) -> None:
+        if self.objective not in get_args(Objective):
+            raise unknown("objective", str(self.objective), get_args(Objective), where="--objective")
         limits = {
             "--min-accuracy": self.min_quality,
             "--max-p99": self.max_p99_s,
@@ -55,9 +69,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             "--max-size": self.max_size,
             "--budget": self.budget,
         }
+        for where, given in (limits | {"--traffic": self.traffic, "--headroom": self.headroom}).items():
+            if given is not None and (not isinstance(given, Real) or isinstance(given, bool)):
+                raise UserError(f"{given!r} is not a number", where=where, remedy=f"write {_WRITTEN[where]}")
         for where, limit in limits.items():
             if limit is not None and not math.isfinite(limit):
-                raise UserError("the limit is not a number", where=where, remedy="write one, such as 0.97")
+                raise UserError("the limit is not a number", where=where, remedy=f"write {_WRITTEN[where]}")
             if limit is not None and limit <= 0 and where.startswith("--max"):
                 raise UserError("nothing is within 0", where=where, remedy="write a limit over 0")
         if self.budget is not None and self.budget < 0:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 _NANO = 1e9
 _MOST = 120
 """Points of the quantiles at most; fewer samples are kept whole."""
-_BODY = np.linspace(0.01, 0.9, 72)
+_BODY = np.union1d(np.linspace(0.01, 0.9, 72), (0.25, 0.5, 0.75))
 _DECADE = 12
 """Points of the quantiles for every further nine: 90 %, 99 %, 99.9 %, …"""
 _ENOUGH = 10

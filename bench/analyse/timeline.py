@@ -145,8 +145,17 @@ def _without_doubles(series: Sequence[Series]) -> tuple[Series, ...]:
 def _rate(
     t: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """What a counter grew by a second between readings; a counter that began anew gives nothing there."""
-    kept = np.flatnonzero(np.diff(t, prepend=t[0] - 10**12) >= _LEAST_STEP_S / _NANO)
+    """What a counter grew by a second from one of its updates to the next; one that began anew gives nothing there.
+
+    A counter that is updated less often than it is read stands still between: what it shows then is old. A reading out
+    of turn, at the edge of a phase, is too near to its neighbour to tell a rate.
+    """
+    new = np.diff(values) != 0
+    t, values = (t, values) if new.all() else (t[1:][new], values[1:][new])
+    if len(t) < 2:
+        return t[:0], values[:0]
+    least = max(_LEAST_STEP_S / _NANO, float(np.median(np.diff(t))) / 2)
+    kept = np.flatnonzero(np.diff(t, prepend=t[0] - 10**12) >= least)
     t, values = t[kept], values[kept]
     grown = np.diff(values)
     fine = grown >= 0

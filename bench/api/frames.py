@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from bench.errors import UserError
 from bench.record.metric import METRICS
 from bench.record.row import Row
+from bench.store import parquet
 from bench.store.tables import LATENCIES, TELEMETRY
 
 if TYPE_CHECKING:
@@ -113,13 +113,5 @@ def _named(path: Path, rows: Sequence[Row]) -> pl.DataFrame:
         raise UserError(
             "the run keeps no raw samples here", where=str(path), remedy="use the folder in which it was measured"
         )
-    try:
-        kept = pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
-        raise UserError(
-            f"cannot read the table: {str(error).splitlines()[0]}",
-            where=str(path),
-            remedy="run again, or restore the file",
-        ) from error
     name = pl.col("case_id").replace_strict(names, default=None, return_dtype=pl.String)
-    return kept.select(name.alias("case"), pl.all())
+    return parquet.read(path).select(name.alias("case"), pl.all())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from bench.analyse.appraise import Asked
 from bench.analyse.comparable import check_allowed, refuse_nothing_in_common
@@ -12,7 +11,7 @@ from bench.analyse.compare import compare as compare_snapshots
 from bench.analyse.cost import HEADROOM
 from bench.analyse.kinds import check_metrics
 from bench.api.answers import COMPARISON, GATE, RECOMMENDATION, Answer
-from bench.api.given import Named, several, word
+from bench.api.given import Named, expanded, optional, results, several, word
 from bench.api.kept import Run
 from bench.api.measure import watching
 from bench.errors import UserError
@@ -34,7 +33,7 @@ def compare(
     only: str | Iterable[str] | None = None,
     allow: str | Iterable[str] | None = None,
     normalise_by: str | None = None,
-    out: Named = "results",
+    out: Named | None = None,
 ) -> Answer[Comparison]:
     """What changed between two runs, where they may be compared.
 
@@ -45,7 +44,7 @@ def compare(
         only: globs; only cases whose name fits one.
         allow: keys in which the runs may differ, such as "kernel"; every figure they touch says so.
         normalise_by: a case that both have; times, memory and energy are divided by its own.
-        out: folder of the runs.
+        out: folder of the runs and baselines; that of a given `Run`, else "results".
 
     Raises:
         UserError: bad input, or the two have no case in common.
@@ -57,7 +56,8 @@ def compare(
     allowed, metrics, globs = several(allow), several(metric), several(only)
     check_allowed(allowed)
     check_metrics(metrics)
-    first, second = (open_snapshot(word(side), Path(out)).only(globs) for side in (before, after))
+    folder = results(out, before, after)
+    first, second = (open_snapshot(word(side), folder).only(globs) for side in (before, after))
     found = compare_snapshots(first, second, metrics or METRICS, allow=allowed, normalise_by=normalise_by)
     refuse_nothing_in_common(found.shared, found.before, found.after)
     return Answer(found, COMPARISON)
@@ -72,7 +72,7 @@ def gate(
     allow: str | Iterable[str] | None = None,
     normalise_by: str | None = None,
     again: bool = True,
-    out: Named = "results",
+    out: Named | None = None,
     progress: bool | Events = True,
 ) -> Answer[GateReport]:
     """Hold a run against a baseline by rules. A baseline that is not there makes every rule "missing", not an error.
@@ -85,7 +85,7 @@ def gate(
         allow: keys in which the runs may differ.
         normalise_by: a case that both have; times, memory and energy are divided by its own.
         again: measure what regressed once more before it counts, where the candidate is a run.
-        out: folder of the runs.
+        out: folder of the runs and baselines; that of a given `Run`, else "results".
         progress: as for `run`.
 
     Raises:
@@ -98,9 +98,9 @@ def gate(
     asked = AskedOfGate(
         baseline=word(baseline),
         candidate=word(candidate),
-        results=Path(out),
+        results=results(out, baseline, candidate),
         rules=tuple(several(rules)),
-        suite=None if suite is None else str(suite),
+        suite=optional(suite),
         allow=tuple(several(allow)),
         normalise_by=normalise_by,
         measure_again=again,
@@ -128,7 +128,7 @@ def recommend(
     slots: int | None = None,
     on: Named | None = None,
     accept_unsure: bool = False,
-    out: Named = "results",
+    out: Named | None = None,
     progress: Callable[[str], None] = lambda told: None,
 ) -> Answer[Recommendation]:
     """Which choice to put into service, what it gains, why its rivals lost, and how sure that is.
@@ -151,7 +151,7 @@ def recommend(
         slots: processes on a machine.
         on: project every figure to the machine of this profile; every figure then says so.
         accept_unsure: hold limits against values where intervals do not decide.
-        out: folder of the runs.
+        out: folder of the runs and baselines; that of a given `Run`, else "results".
         progress: told what is measured for a projection.
 
     Raises:
@@ -178,10 +178,10 @@ def recommend(
     means = Means(
         model=model,
         only=tuple(several(only)),
-        profile=None if profile is None else str(profile),
-        costs=None if costs is None else Path(costs),
+        profile=optional(profile),
+        costs=None if costs is None else expanded(costs),
         slots=slots,
-        on=None if on is None else str(on),
+        on=optional(on),
     )
-    folder = run.folder if isinstance(run, Run) else find(str(run), Path(out))
+    folder = find(word(run), results(out))
     return Answer(advise(folder, asked, objective, means, progress), RECOMMENDATION)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.given import Named, word
+from bench.api.given import Named, expanded, optional, results, word
 from bench.api.html import page
 from bench.errors import UserError
 from bench.record.row import Row
 from bench.runner.conduct import RunResult
 from bench.runner.reopen import reopen
-from bench.store.atomic import write_bytes
+from bench.store.kept import has_rows
 from bench.store.manifest import Manifest
 from bench.store.runs import find, list_runs
 
@@ -89,7 +90,8 @@ class Run:
         return frames.of_rows(self.id, self.rows)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The table of `to_polars` for pandas; `options` and text are objects, what is not known is NaN or None.
+        """The table of `to_polars` for pandas; text is as pandas holds it, lists are objects, and
+        what is not known is NaN or None.
 
         Raises:
             UserError: pandas is not installed.
@@ -125,33 +127,37 @@ class Run:
         """Its charts, one method a kind: `run.plot.pareto()`."""
         from bench.api.plots import Plots
 
-        return Plots(self.folder)
+        return Plots(self)
 
     def report(
         self,
-        path: str | Path = "report.html",
+        path: Named = "report.html",
         *,
-        baseline: Run | str | None = None,
-        profile: str | None = None,
-        out: str | Path = "results",
+        beside: Iterable[Run | Named] = (),
+        baseline: Run | Named | None = None,
+        profile: Named | None = None,
+        title: str | None = None,
+        out: Named | None = None,
     ) -> Path:
         """Write the whole report as one HTML file that opens off-line, and tell where it is.
 
-        `baseline` is a run, `baseline:NAME`, or a file of another tool to compare with, looked for in `out`. `profile`
-        is the hardware profile for prices and peaks.
+        `beside` are runs that stand before it; without a `baseline` it is compared with the first of them. `baseline`
+        is a run, `baseline:NAME`, or a file of another tool. Both are looked for in `out`; beside this run unless
+        given. `profile` is the hardware profile for prices and peaks, `title` the heading.
 
         Raises:
-            UserError: the baseline or the profile cannot be read, or the disk refuses.
+            UserError: a run, the baseline or the profile cannot be read, a library that draws is not installed, or the
+                disk refuses.
         """
-        from bench.report.page.write import html
+        from bench.report.page.write import write
         from bench.runner.gather import gather
 
-        path = Path(path)
+        path, there = expanded(path), results(out, self)
         if path.suffix.lower() not in (".html", ".htm"):
             raise UserError("the report is one HTML file", where=str(path), remedy="end its name in .html")
         held = None if baseline is None else word(baseline)
-        gathered = gather([self.folder], baseline=held, results=Path(out), profile=profile)
-        write_bytes(path, html(gathered).encode())
+        folders = [*(find(word(run), there) for run in beside), self.folder]
+        write(path, gather(folders, baseline=held, results=there, profile=optional(profile)), title)
         return path
 
     def __eq__(self, other: Any) -> bool:
@@ -161,8 +167,10 @@ class Run:
         return hash(self.id)
 
 
-def load(run: Named = "latest", *, out: Named = "results") -> Run:
+def load(run: Run | Named = "latest", *, out: Named = "results") -> Run:
     """A kept run, by its id, a unique start of it, its path, or "latest"; `out` is the folder of the runs.
+
+    A `Run` is read again as it is now.
 
     Raises:
         UserError: there is no such run, it is still going on, or it cannot be read.
@@ -171,14 +179,17 @@ def load(run: Named = "latest", *, out: Named = "results") -> Run:
         >>> bench.load()  # the last one  # doctest: +SKIP
         >>> bench.load("20261127-1030", out="/data/results")  # doctest: +SKIP
     """
-    return Run(reopen(find(str(run), Path(out))))
+    return Run(reopen(find(word(run), expanded(out))))
 
 
 def runs(out: Named = "results") -> list[str]:
-    """The ids of the runs in the folder `out`, oldest first; each is what `load` takes.
+    """The ids of the runs in the folder `out` whose rows are written, oldest first: those that `load` takes.
+
+    A run that goes on, or was killed before it wrote any, is not among them. A damaged one is: `load` says what is
+    wrong with it.
 
     Example:
         >>> frames = [bench.load(run).to_polars() for run in bench.runs()]  # doctest: +SKIP
         >>> polars.concat(frames)  # doctest: +SKIP
     """
-    return [folder.name for folder in list_runs(Path(out))]
+    return [folder.name for folder in list_runs(expanded(out)) if has_rows(folder)]

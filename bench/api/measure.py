@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TypedDict, Unpack
 
-from bench.api.given import Named, Several, absolute, several
+from bench.api.given import Named, Several, absolute, expanded, several, word
 from bench.api.kept import Run
 from bench.errors import UserError
 from bench.hardware.load import is_path
@@ -97,14 +96,13 @@ def run(
         "seed": seed,
         "profile": profile,
     }
-    scalars = None if tensorboard is None else Path(tensorboard)
+    scalars = None if tensorboard is None else expanded(tensorboard)
     with watching(progress) as events:
         if resume is not None:
             refuse_with_resume(asked)
-            folder = resume.folder if isinstance(resume, Run) else find(str(resume), Path(out))
-            result = conduct.resume(folder, events, tensorboard=scalars)
+            result = conduct.resume(find(word(resume), expanded(out)), events, tensorboard=scalars)
         else:
-            result = conduct.start(plan_run(request(**asked)), Path(out), events, tensorboard=scalars)
+            result = conduct.start(plan_run(request(**asked)), expanded(out), events, tensorboard=scalars)
         made = Run(result)
         write_summaries(made.folder, made.manifest, made.rows)
     if made.manifest.status == "interrupted":
@@ -126,7 +124,7 @@ def request(**asked: Unpack[Asked]) -> Request:
     return Request(
         suite=_absolute(str(asked.get("suite") or "quick")),
         models=tuple(_absolute(name) for name in several(asked.get("model"))),
-        model_folders=tuple(str(Path(folder).resolve()) for folder in several(asked.get("models"))),
+        model_folders=tuple(str(expanded(folder).resolve()) for folder in several(asked.get("models"))),
         data=absolute(asked.get("data")),
         inputs=absolute(asked.get("inputs")),
         only=tuple(several(asked.get("only"))),
@@ -170,7 +168,7 @@ def _profile(given: Named | None) -> str | None:
 
 def _absolute(name_or_path: str) -> str:
     """A path that also holds when the run is resumed from elsewhere; a name stays a name."""
-    path = Path(name_or_path).expanduser()
-    is_model_folder = any((path / mark).is_file() for mark in ("saved_model.pb", "model.toml", "bundle.json"))
-    looks_like_path = path.suffix or len(path.parts) > 1 or path.is_file() or is_model_folder
-    return str(path.resolve()) if looks_like_path else name_or_path
+    given = expanded(name_or_path)
+    is_model_folder = any((given / mark).is_file() for mark in ("saved_model.pb", "model.toml", "bundle.json"))
+    looks_like_path = given.suffix or len(given.parts) > 1 or given.is_file() or is_model_folder
+    return str(given.resolve()) if looks_like_path else name_or_path

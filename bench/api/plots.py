@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from bench.api.given import Named, several, word
-from bench.errors import UserError, unknown
-from bench.report.charts import pareto
-from bench.report.charts.draw import whole
-from bench.report.charts.drawing import Drawing, Undrawn
+from bench.api.given import Named, optional, results, several, word
+from bench.report.charts.choose import drawings, joined, places
+from bench.report.charts.draw import seen_in, whole
 from bench.report.charts.kinds import kind_of
-from bench.report.charts.stacked import stacked
-from bench.runner.gather import Gathered, gather
+from bench.runner.gather import Gathered, complete, read
 
 if TYPE_CHECKING:
     import altair as alt
@@ -30,22 +26,27 @@ class Plots:
     `cases` are names of cases, their short names in a legend, or globs. Where only a few can be drawn, they are the
     first eight unless given.
 
-    All raise `UserError` where there is nothing to draw, with the reason, and where no case fits.
+    All raise `UserError` where there is nothing to draw, with the reason, and where no case fits. Where one case can be
+    drawn and several fit, the first is, with a warning.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._gathered = lru_cache(maxsize=4)(self._gather)
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @cached_property
+    def _seen(self) -> Gathered:
+        """The run with its samples summarised: it stays as it is, unlike baselines, prices and peaks."""
+        return read([self._run.folder])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is summarised is not kept with it: it can be read again."""
+        return {"_run": self._run}
 
     def pareto(self, x: str | None = None, y: str | None = None) -> alt.TopLevelMixin:
         """Each choice by two of `bench.METRICS` (or "cost", money for a million inferences), with intervals and the
         line of those that no other beats. Without `x` and `y`: quality over median latency, where both are known.
         """
-        if x is None and y is None:
-            return self._kind("pareto")
-        gathered = self._gathered()
-        made = pareto.drawings(gathered, x or "p50_latency", y or "accuracy")
-        return _chart(made, kind_of("pareto").title, gathered)
+        return self._kind("pareto", x=x, y=y)
 
     def percentiles(self, cases: str | Iterable[str] | None = None) -> alt.TopLevelMixin:
         """Latency from the median to 99.9 %, with intervals."""
@@ -71,13 +72,15 @@ class Plots:
         """What is left of the task metric under each corruption of the inputs."""
         return self._kind("robustness")
 
-    def roofline(self, cases: str | Iterable[str] | None = None, *, profile: str | None = None) -> alt.TopLevelMixin:
+    def roofline(self, cases: str | Iterable[str] | None = None, *, profile: Named | None = None) -> alt.TopLevelMixin:
         """How near each case comes to the limits of its machine: those kept of it, or those of a hardware profile."""
         return self._kind("roofline", cases, profile=profile)
 
-    def comparison(self, baseline: Run | Named, *, out: Named = "results") -> alt.TopLevelMixin:
-        """What changed against a run, "baseline:NAME" or a file of another tool."""
-        return self._kind("comparison", baseline=word(baseline), out=str(out))
+    def comparison(self, baseline: Run | Named, *, out: Named | None = None) -> alt.TopLevelMixin:
+        """What changed against a run, "baseline:NAME" or a file of another tool, looked for in `out`; beside this run
+        unless given.
+        """
+        return self._kind("comparison", baseline=word(baseline), out=out)
 
     def _kind(
         self,
@@ -85,43 +88,18 @@ class Plots:
         cases: str | Iterable[str] | None = None,
         *,
         baseline: str | None = None,
-        profile: str | None = None,
-        out: str = "results",
+        profile: Named | None = None,
+        out: Named | None = None,
+        x: str | None = None,
+        y: str | None = None,
     ) -> alt.TopLevelMixin:
-        gathered, kind = self._gathered(baseline, profile, out), kind_of(name)
-        chosen = None if cases is None else _chosen(several(cases), gathered)
-        return _chart(kind.draw(gathered), kind.title, gathered, chosen)
+        gathered = complete(self._seen, baseline=baseline, results=results(out, self._run), profile=optional(profile))
+        chosen = places(several(cases), gathered, "cases") or None
+        title = kind_of(name).title
+        drawing = joined(drawings(gathered, name, x, y), title, f"{self._run.id}: {title}")
+        if chosen is not None and seen_in(drawing, chosen) is not None:
+            warnings.warn(f"{title}: {len(chosen)} cases fit, and the first is drawn", stacklevel=3)
+        import altair as alt
 
-    def _gather(self, baseline: str | None = None, profile: str | None = None, out: str = "results") -> Gathered:
-        return gather([self._folder], baseline=baseline, results=Path(out), profile=profile)
-
-
-def _chart(
-    made: Sequence[Drawing | Undrawn], title: str, gathered: Gathered, chosen: Sequence[int] | None = None
-) -> alt.TopLevelMixin:
-    """The drawings as one chart. Raises `UserError` where there is none."""
-    drawn = [each for each in made if isinstance(each, Drawing)]
-    if not drawn:
-        reasons = dict.fromkeys(each.reason for each in made if isinstance(each, Undrawn))
-        run = gathered.runs[-1].manifest.run_id
-        raise UserError(f"there is nothing to draw: {'; '.join(reasons)}", where=f"{run}: {title}")
-    import altair as alt
-
-    # `usermeta` is for the page, whose reader may pick other axes.
-    spec = {key: value for key, value in whole(stacked(drawn, title), chosen).items() if key != "usermeta"}
-    return alt.Chart.from_dict(spec)
-
-
-def _chosen(wanted: Sequence[str], gathered: Gathered) -> list[int]:
-    """Places of the cases that fit. Raises `UserError` for one that fits none."""
-    found: dict[int, None] = {}
-    for glob in wanted:
-        hits = [
-            at
-            for at, seen in enumerate(gathered.cases)
-            if glob in (seen.row.case.name, seen.label) or fnmatch.fnmatchcase(seen.row.case.name, glob)
-        ]
-        if not hits:
-            raise unknown("case", glob, [seen.row.case.name for seen in gathered.cases], where="cases")
-        found |= dict.fromkeys(hits)
-    return list(found)
+        # `usermeta` is for the page, whose reader may pick other axes.
+        return alt.Chart.from_dict({key: value for key, value in whole(drawing, chosen).items() if key != "usermeta"})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from bench.api.answers import Answer, Kind
-from bench.api.given import Named, several, word
+from bench.api.given import Named, results, several, word
 from bench.api.kept import Run
 from bench.record.matrix import Across, Line, Matrix, Target
 from bench.report import matrix as report
@@ -25,7 +24,7 @@ def compare_targets(
     each: bool = False,
     only: str | Iterable[str] | None = None,
     allow: str | Iterable[str] | None = None,
-    out: Named = "results",
+    out: Named | None = None,
 ) -> Answer[Across]:
     """What each variant of a model reaches on each target, with ratios to a reference where they may be compared.
 
@@ -36,17 +35,17 @@ def compare_targets(
         each: a line for every configuration, not only for the best one of each variant.
         only: globs; only cases whose name fits one.
         allow: keys in which figures may differ and still be compared, such as "artifact"; they say so.
-        out: folder of the runs.
+        out: folder of the runs; that of a given `Run`, else "results".
 
     Raises:
         UserError: bad input, or no two runs have a case in common.
 
     Example:
-        >>> cells = bench.api.compare_targets("server", "board", metric="cost").to_polars()  # doctest: +SKIP
+        >>> cells = bench.compare_targets("server", "board", metric="cost").to_polars()  # doctest: +SKIP
     """
     found = across.compare_targets(
         [word(run) for run in runs],
-        Path(out),
+        results(out, *runs),
         several(metric) or across.DEFAULT,
         reference=reference,
         only=several(only),

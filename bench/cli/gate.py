@@ -79,12 +79,12 @@ def gate(
     Exit codes: 0 passed, 1 regressed or a case failed, 2 bad input, 3 not enough evidence, not comparable, or something
     is missing, 130 interrupted.
     """
+    from bench import api
+    from bench.api.answers import GATE, Answer
     from bench.cli.signals import stop_like_ctrl_c
     from bench.report.ab import LivePairs
-    from bench.report.document import gate_document
-    from bench.report.gate import draw
     from bench.report.gate_files import write_reports
-    from bench.runner.gate import Asked, all_rules, gate_runs
+    from bench.runner.gate import all_rules
     from bench.runner.gate_paired import gate_pairs
     from bench.runner.sides import Asked as AskedSides
     from bench.runner.sides import open_models
@@ -115,7 +115,7 @@ def gate(
                 seed=seed or 0,
             )
             with open_models(sides, live) as opened:
-                report = gate_pairs(
+                paired_report = gate_pairs(
                     opened,
                     rules,
                     rounds=rounds or 50,
@@ -124,21 +124,22 @@ def gate(
                     events=live,
                     confirm=again,
                 )
+            answer = Answer(paired_report, GATE)
         else:
-            asked = Asked(
-                baseline=baseline,
-                candidate=candidate,
-                results=out,
+            answer = api.gate(
+                baseline,
+                candidate,
                 rules=words,
                 suite=suite,
-                allow=tuple(allow or ()),
+                allow=allow,
                 normalise_by=normalise_by,
-                measure_again=again,
+                again=again,
+                out=out,
+                progress=live,
             )
-            report = gate_runs(asked, live)
     if json:
-        print_json(gate_document(report))
+        print_json(answer.to_dict())
     else:
-        draw(output, report)
-    write_reports(report, markdown=markdown, junit=junit, github=github)
-    raise typer.Exit(report.exit_code)
+        answer.show(output)
+    write_reports(answer.record, markdown=markdown, junit=junit, github=github)
+    raise typer.Exit(answer.record.exit_code)

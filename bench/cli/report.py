@@ -32,12 +32,11 @@ def report(
     out: OutOption = Path("results"),
 ) -> None:
     """Make one HTML page of one or several runs: a single file that opens without a network."""
-    from bench.report.page.write import check_page_libraries, write
-    from bench.runner.gather import gather
-    from bench.store.runs import find
+    from bench.api import load
+    from bench.report.page.write import check_page_libraries
 
     check_page_libraries("bench report")
-    folders = [find(run, out) for run in runs or ["latest"]]
-    path = output or folders[-1] / "report.html"
-    write(path, gather(folders, baseline=baseline, results=out, profile=profile), title)
-    consoles()[0].print(str(path), soft_wrap=True, markup=False)
+    *beside, last = [load(run, out=out) for run in runs or ["latest"]]
+    path = output or last.folder / "report.html"
+    made = last.report(path, beside=beside, baseline=baseline, profile=profile, title=title, out=out)
+    consoles()[0].print(str(made), soft_wrap=True, markup=False)

@@ -16,10 +16,10 @@ from bench.report.table import ABSENT, Table
 from bench.report.terminal import fit
 from bench.report.units import digits, scale_for
 
-AT_LEAST, ESTIMATE = "≥ ", "~"
+AT_LEAST, ESTIMATE = "≥ ", "≈"
 LEGEND = {
     AT_LEAST: "≥ at least: a part that is not known is not zero, and not in the sum",
-    ESTIMATE: "~ estimate: something went in that was not measured",
+    ESTIMATE: "≈ estimate: something went in that was not measured",
 }
 _PLACES, _MOST = 4, 1e15
 
@@ -42,7 +42,7 @@ def amount(metric: str, value: float, unit: str) -> str:
 def figure(
     metric: str, found: Measurement | None, *, bounds: bool = True, at_least: bool = False, words: bool = False
 ) -> str:
-    """A figure with its interval: `~81.2 µs [80.9, 81.6]`; of a sum that lacks a part its lower end: `≥ ~12.3 USD`.
+    """A figure with its interval: `≈81.2 µs [80.9, 81.6]`; of a sum that lacks a part its lower end: `≥ ≈12.3 USD`.
 
     `words`: an estimate is said to be one, in place of its mark.
     """
@@ -58,7 +58,7 @@ def figure(
 
 
 def marks(found: Measurement, at_least: bool = False) -> str:
-    """What stands before a figure: `≥ ` for a sum that lacks a part, `~` for what was not measured."""
+    """What stands before a figure: `≥ ` for a sum that lacks a part, `≈` for what was not measured."""
     guess = found.how.startswith(("estimated:", "projected:"))
     return f"{AT_LEAST if at_least else ''}{ESTIMATE if guess else ''}"
 
@@ -113,8 +113,7 @@ def needed(more: More | None) -> str:
 def draw(console: Console, table: Table, styles: Sequence[str], names: Sequence[str]) -> None:
     """Print a table with a style a row. Its last column says why: where that has no room it stands below, by name."""
     drawn = fit(table, console)
-    for row, style in zip(drawn.rows, styles, strict=True):
-        row.style = style
+    drawn.colour(styles)
     console.print(drawn)
     reasons = table.columns[-1]
     if len(drawn.columns) == 0 or str(drawn.columns[-1].header) != reasons.title:

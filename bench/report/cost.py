@@ -81,9 +81,9 @@ def table(accounts: Sequence[Account], found: Ledger) -> Table:
 
 
 def amount(part: Part | None, factor: float = 1.0) -> str:
-    """A sum in units of `factor`, with its interval: `~12.3 [11.9, 12.8]`; a dash where nothing is known.
+    """A sum in units of `factor`, with its interval: `≈12.3 [11.9, 12.8]`; a dash where nothing is known.
 
-    Of a sum that lacks a part the lower end: `≥ ~11.9`.
+    Of a sum that lacks a part the lower end: `≥ ≈11.9`.
     """
     if part is None or part.figure.value is None:
         return ABSENT

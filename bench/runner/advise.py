@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import msgspec
@@ -58,9 +59,11 @@ def advise(
     else latency.
 
     Raises:
-        UserError: the run, the model, the profile or the costs file cannot be read or does not fit, a limit makes no
-            sense, or a budget or the objective cost has nothing to rest on.
+        UserError: the run, the model, the profile or the costs file cannot be read or does not fit, the objective is
+            unknown, a limit makes no sense, or a budget or the objective cost has nothing to rest on.
     """
+    if objective is not None:
+        asked = msgspec.structs.replace(asked, objective=objective)
     _check(asked, means)
     opened = reopen(folder)
     found = _of_model(choices_of(opened.manifest, opened.rows, means.only, p99_s=asked.max_p99_s), means.model)
@@ -68,7 +71,8 @@ def advise(
     effort = None if means.costs is None else load_effort(means.costs)
     terms = _terms(opened.manifest, means, effort)
     priced = terms.profile is not None and terms.profile.price is not None
-    asked = msgspec.structs.replace(asked, objective=objective or _objective(asked, means, priced))
+    if objective is None:
+        asked = msgspec.structs.replace(asked, objective=_objective(asked, means, priced))
     if asked.objective == "cost" and not priced:
         raise UserError(
             "there is no price to reckon with", where="--objective cost", remedy="name a --profile with one"
@@ -90,6 +94,10 @@ def _check(asked: Asked, means: Means) -> None:
         raise unknown("figure of quality", asked.quality, QUALITY, where="--metric")
     if asked.budget is not None and asked.traffic is None:
         raise UserError("a budget is for a month of traffic", where="--budget", remedy="give --traffic too")
+    if means.slots is not None and (
+        not isinstance(means.slots, Integral) or isinstance(means.slots, bool) or means.slots < 1
+    ):
+        raise UserError("a machine holds a whole number of processes, 1 or more", where="--slots", remedy="such as 2")
     if means.on is not None and means.profile is not None:
         raise UserError("the target's own profile has its prices", where="--profile with --on", remedy="leave one out")
 

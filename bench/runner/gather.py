@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from bench.analyse.roofline import cases as of_roofline
 from bench.analyse.roofline import roofline
 from bench.analyse.timeline import Timeline, timeline
 from bench.errors import UserError
+from bench.hardware.load import load_profile
 from bench.record.case import Case
 from bench.record.profile import Profile
 from bench.record.roofline import Roofline
@@ -71,6 +72,15 @@ def gather(
     Raises:
         UserError: there is no folder; a run, the baseline or the profile cannot be read.
     """
+    return complete(read(folders), baseline=baseline, results=results, profile=profile)
+
+
+def read(folders: Sequence[Path]) -> Gathered:
+    """What the runs alone hold: their rows, and their samples summarised. `complete` adds the rest.
+
+    Raises:
+        UserError: there is no folder, or a run cannot be read.
+    """
     if not folders:
         raise UserError("there is no run to gather", remedy="name one, or `latest`")
     runs = tuple(reopen(folder) for folder in folders)
@@ -78,12 +88,25 @@ def gather(
     found: list[CaseSeen] = []
     for at, run in enumerate(runs):
         found += _cases(at, run, names[len(found) : len(found) + len(run.rows)])
-    missing: dict[str, str] = {}
+    return Gathered(runs=runs, cases=tuple(found))
+
+
+def complete(
+    seen: Gathered, *, baseline: str | None = None, results: Path = Path("results"), profile: str | None = None
+) -> Gathered:
+    """The same with what may change while the runs do not: prices, peaks of the machine, and the baseline.
+
+    Raises:
+        UserError: the baseline or the profile cannot be read.
+    """
+    if profile is not None:
+        # A profile that is named has to be there; only where the run's own is not, a chart says so in its place.
+        load_profile(profile)
+    runs, missing = seen.runs, dict[str, str]()
     ledgers = tuple(_tried("cost", missing, lambda run=run: _ledger(run, profile)) for run in runs)  # type: ignore[misc]
     rooflines = tuple(_tried("roofline", missing, lambda run=run: _roofline(run, profile)) for run in runs)  # type: ignore[misc]
-    return Gathered(
-        runs=runs,
-        cases=tuple(found),
+    return replace(
+        seen,
         ledgers=ledgers,
         rooflines=rooflines,
         comparison=_comparison(runs, baseline, results, missing),

@@ -46,8 +46,10 @@ def modified_z(samples: npt.ArrayLike) -> Floats:
     return _SIGMA_PER_MEAN_DEVIATION * away / mean if mean > 0 else np.zeros_like(x)
 
 
-def outliers(samples: npt.ArrayLike, *, threshold: float = 14.826) -> Outliers:
-    """Count samples whose modified z-score exceeds `threshold`; the default is hyperfine's (10 MADs over 0.6745).
+def outliers(samples: npt.ArrayLike, *, threshold: float = 10.0) -> Outliers:
+    """Count samples whose modified z-score exceeds `threshold`: of normal samples, so many standard deviations.
+
+    The default is hyperfine's: |x - median| > 10 * 1.4826 * MAD, where 1 / 1.4826 is 0.6745.
 
     Raises:
         ValueError: a sample is not finite or `threshold` is not positive.

@@ -84,3 +84,11 @@ def test_a_clock_that_ticks_coarsely_still_has_a_density() -> None:
 
 def test_without_samples_there_is_no_distribution() -> None:
     assert distribution(np.array([], dtype=np.int64)) is None
+
+
+def test_the_quartiles_are_those_of_the_samples() -> None:
+    samples = np.arange(1, 10_001) * 1_000
+    found = distribution(samples)
+    assert found is not None
+    for share in (0.25, 0.5, 0.75):
+        assert found.quantile(share) * 1e9 == pytest.approx(share * 10_000 * 1_000)

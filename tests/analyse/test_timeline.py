@@ -58,6 +58,16 @@ def test_power_is_what_a_counter_of_energy_grew_by_in_a_second() -> None:
     assert (one.group, one.unit, one.t_s, one.values) == ("power", "W", (1, 3), (10, 30))
 
 
+def test_a_counter_that_is_updated_less_often_than_it_is_read_gives_an_even_power() -> None:
+    watts, update, poll = 10.0, 0.1, 0.05
+    ticks = [(t * poll, round(int(t * poll / update + 1e-9) * update * watts, 6)) for t in range(40)]
+    counter = [(t, "nvml", "gpu0", "energy", joules, "J") for t, joules in ticks]
+    found = timeline(case(), readings(*counter))
+    assert found is not None
+    assert found.series[0].values == pytest.approx([watts] * len(found.series[0].values))
+    assert len(found.series[0].values) > 10
+
+
 def test_a_counter_that_began_anew_gives_no_power_there() -> None:
     counter = [(t, "rapl", "package-0", "energy", joules, "J") for t, joules in [(0, 50.0), (1, 60.0), (2, 1.0)]]
     found = timeline(case(), readings(*counter))

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, get_args
 
 import altair as alt
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import bench
 from bench.record.metric import METRICS
+from bench.record.observation import Reading, SensorState, Telemetry
+from bench.record.recommendation import Objective
 from bench.report.live import Live
 from tests.conftest import bench as command
 from tests.kept_runs import failed, keep, keep_small, observed, row_of
@@ -205,6 +211,42 @@ def test_cases_of_a_chart_are_chosen_by_name_and_by_glob(results: Path) -> None:
         plot.ecdf("int9")
 
 
+def test_no_cases_are_all_cases(results: Path) -> None:
+    plot = bench.load(out=results).plot
+    assert plot.ecdf([]).to_dict() == plot.ecdf().to_dict()
+
+
+def test_a_chart_of_one_case_warns_where_several_fit(tmp_path: Path) -> None:
+    states = (SensorState(sensor="process", source="psutil", period_s=0.1, available=True, quantities={"rss": "B"}),)
+    told = tuple(Reading(at * 10**8, "process", "tree", "rss", 1e6 + at) for at in range(20))
+    seen = [
+        msgspec.structs.replace(observed(variant, 80.0), telemetry=Telemetry(sensors=states, readings=told))
+        for variant in ("fp32", "int8")
+    ]
+    rows = [msgspec.structs.replace(row_of(each), facts={"phases": [{"measure": (0, 10**9)}]}) for each in seen]
+    plot = bench.load(keep(tmp_path, "20260101-000000-s-aa", rows, seen)).plot
+    with pytest.warns(UserWarning, match="2 cases fit, and the first"):
+        drawn = plot.timeline("*").to_dict()
+    assert drawn == plot.timeline("*/fp32/*").to_dict() == plot.timeline().to_dict()
+
+
+def test_a_chart_against_a_word_shows_what_the_word_means_now(results: Path) -> None:
+    run = bench.load("20260101", out=results)
+    before = run.plot.comparison("latest").to_dict()
+    keep_small(results, "20260103-000000-s-cc", latency_us=300)
+    after = run.plot.comparison("latest").to_dict()
+    assert after != before
+    assert after == bench.load(run).plot.comparison("latest").to_dict()
+
+
+def test_a_run_whose_charts_were_seen_can_be_pickled(results: Path) -> None:
+    run = bench.load(out=results)
+    drawn = run.plot.ecdf().to_dict()
+    again = pickle.loads(pickle.dumps(run))
+    assert again == run
+    assert again.plot.ecdf().to_dict() == drawn
+
+
 def test_a_chart_that_cannot_be_drawn_says_why() -> None:
     with pytest.raises(bench.UserError, match="there is nothing to draw: "):
         bench.load(EXAMPLE).plot.ecdf()
@@ -219,6 +261,61 @@ def test_the_report_is_written_and_holds_the_baseline(results: Path, tmp_path: P
     assert last.id in text
     with pytest.raises(bench.UserError, match=r"end its name in \.html"):
         last.report(tmp_path / "report.pdf")
+    with pytest.raises(bench.UserError, match="unknown hardware profile 'nope'"):
+        last.report(path, profile="nope")
+
+
+def test_a_report_of_several_runs_is_that_of_the_command(results: Path, tmp_path: Path) -> None:
+    first, last = (bench.load(run, out=results) for run in bench.runs(results))
+    made = last.report(tmp_path / "made.html", beside=[first], title="both")
+    done = command("report", first.id, last.id, "--title", "both", "-o", "typed.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "typed.html").read_text() == made.read_text()
+
+
+def test_what_goes_with_a_run_is_looked_for_beside_it(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results.rename("elsewhere")
+    keep_small(results, "20260104-000000-s-dd", latency_us=500)
+    assert command("baseline", "save", "main", "20260101", "--out", "elsewhere", cwd=tmp_path).returncode == 0
+    run = bench.load("20260102", out="elsewhere")
+    for given in ("baseline:main", "20260101"):
+        found = bench.compare(given, run, metric="p50_latency")
+        assert found.to_polars()["ratio"][0] == pytest.approx(1.5, rel=0.05)
+        assert run.plot.comparison(given)
+    assert bench.compare(run).record.after == run.id
+    assert bench.compare(run, out="results").record.after == "20260104-000000-s-dd"
+    held = bench.gate("baseline:main", run, rules="size=5%", again=False, progress=False)
+    assert not any("there is no baseline" in note for note in held.record.notes)
+    assert run.report("report.html", baseline="baseline:main") == Path("report.html")
+
+
+def test_a_tilde_is_the_home_folder(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    home.mkdir()
+    results.rename(home / "results")
+    (first, last) = bench.runs("~/results")
+    assert bench.load(out="~/results").id == last
+    assert bench.load(f"~/results/{first}").report("~/page.html") == home / "page.html"
+    assert (home / "page.html").exists()
+    assert bench.compare(f"~/results/{first}", f"~/results/{last}").record.after == last
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("given", [None, 3, ["latest"]])
+def test_what_names_no_run_is_bad_input(given: object) -> None:
+    for asked in (bench.load, bench.compare, bench.recommend):
+        with pytest.raises(bench.UserError, match="names no run"):
+            asked(given)  # type: ignore[arg-type]
+
+
+def test_only_runs_that_can_be_read_are_listed(results: Path) -> None:
+    (results / bench.runs(results)[0] / "cases.parquet").unlink()
+    assert bench.runs(results) == ["20260102-000000-s-bb"]
 
 
 def test_a_comparison_is_that_of_the_command(results: Path) -> None:
@@ -249,6 +346,41 @@ def test_a_recommendation_is_that_of_the_command(tmp_path: Path) -> None:
     assert advice.record.chosen in repr(advice)
     with pytest.raises(bench.UserError, match="head-room is for a --traffic"):
         bench.recommend(EXAMPLE, headroom=0.3)
+
+
+@pytest.mark.parametrize("word", ["Latency", "speed", "p50_latency", "", 3])
+def test_an_objective_that_is_none_is_refused_and_not_taken_for_another(word: object) -> None:
+    with pytest.raises(bench.UserError, match="unknown objective"):
+        bench.recommend(EXAMPLE, objective=word, min_accuracy=0.97)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("objective", get_args(Objective))
+def test_every_objective_is_the_one_that_is_judged_by(objective: Objective) -> None:
+    assert bench.recommend(EXAMPLE, objective=objective, profile="server-cpu-vnni").record.objective == objective
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"slots": 0}, "whole number of processes"),
+        ({"slots": 2.5}, "whole number of processes"),
+        ({"slots": True}, "whole number of processes"),
+        ({"min_accuracy": "0.95"}, "'0.95' is not a number"),
+        ({"max_p99": "10ms"}, "seconds, such as 0.010"),
+        ({"max_memory": "200MiB"}, "bytes, such as"),
+        ({"traffic": "10000/s"}, "requests a second"),
+        ({"traffic": 10, "headroom": "30%"}, "a share, such as 0.3"),
+        ({"budget": math.nan, "traffic": 10}, "not a number"),
+    ],
+)
+def test_a_limit_that_is_no_number_is_bad_input(limits: dict[str, Any], told: str) -> None:
+    with pytest.raises(bench.UserError, match=told):
+        bench.recommend(EXAMPLE, **limits)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numbers = bench.recommend(EXAMPLE, min_accuracy=np.float32(0.95), slots=np.int64(1))  # type: ignore[arg-type]
+    assert numbers.record.chosen
 
 
 def test_a_script_without_a_main_guard_measures_the_cases_of_the_command(

@@ -156,7 +156,7 @@ def test_data_of_the_wrong_shape_or_dtype(tmp_path: Path, arrays: dict[str, np.n
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file")
     told = refused("run", "--out", "blocked", cwd=tmp_path)
-    assert "cannot write results" in told
+    assert "cannot write there" in told
     assert "--out DIR" in told
 
 

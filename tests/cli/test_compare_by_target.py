@@ -35,7 +35,7 @@ def test_variants_stand_by_targets_with_ratios_and_what_the_targets_are(work):
     assert "B / A" in told
     assert "×3.00 [2.91," in told
     assert "*: surely the best of its row" in told
-    assert "~ estimate" in told
+    assert "≈ estimate" in told
     assert "an example to be replaced by your own" in told
     assert "B: the machine differs from the reference in cpu_model" in told
     assert "fewer than 3 processes" in told

@@ -130,7 +130,31 @@ def test_csv_has_fields_as_columns_and_no_formula(work: Path) -> None:
     assert (float(line["size_value"]), line["size_unit"], line["warnings"]) == (2048.0, "B", "")
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize("call", ["read_csv(", 'READ_CSV (', '"read_parquet"(', "read_json/**/(", "read_ipc --\n("])
+def test_a_query_reads_no_file_that_is_not_of_a_run(work: Path, call: str) -> None:
+    secret = work / "secret.csv"
+    secret.write_text("a\nhidden\n")
+    told = refused(work, f"SELECT * FROM {call}'{secret}')", "--json")
+    assert "a query reads the runs and no other file" in told
+    assert asked(work, "SELECT COUNT(*) AS n FROM cases WHERE name LIKE '%read_csv%'") == [{"n": 0}]
+
+
+def test_names_in_messages_cannot_steer_the_terminal(work: Path) -> None:
+    (work / "results" / FIRST).rename(work / "results/a\x1b[31mred")
+    (work / "results/a\x1b[31mred" / CASES).write_bytes(b"PAR1 not really")
+    done = bench("query", "SELECT COUNT(*) AS n FROM cases", cwd=work)
+    assert "left out: a\N{REPLACEMENT CHARACTER}[31mred: cannot read" in done.stderr
+    assert "\x1b" not in done.stderr + refused(work, 'SELECT "\x1b[31m" FROM cases')
+
+
+def test_a_csv_has_no_formula_in_wide_letters_headings_or_behind_white_space(work: Path) -> None:
+    sql = "SELECT '＝1+1' AS \"=cmd\", '\n@x' AS b, ' -1' AS c, 'a\x1b[0m' AS d, 'a=b' AS e"
+    assert bench("query", f"{sql} FROM runs LIMIT 1", "--csv", cwd=work).stdout == (
+        "'=cmd,b,c,d,e\n'＝1+1,\"'\n@x\",' -1,a\N{REPLACEMENT CHARACTER}[0m,a=b\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".CSV"])
 def test_an_answer_is_written_to_a_file_whole(work: Path, suffix: str) -> None:
     done = bench("query", "SELECT run_id, latency_ns FROM latencies", "-o", f"x{suffix}", cwd=work)
     assert done.returncode == 0, done.stderr
@@ -143,7 +167,8 @@ def test_an_answer_is_written_to_a_file_whole(work: Path, suffix: str) -> None:
 def test_a_file_of_a_run_is_never_written_over(work: Path) -> None:
     target = work / "results" / FIRST / CASES
     before = target.read_bytes()
-    assert "that folder is a run" in refused(work, "SELECT 1 AS a", "-o", str(target))
+    for within in (target, target.parent / "profiles" / "x.parquet", work / "results/baselines/main/x.csv"):
+        assert "that folder is a run's or a baseline's" in refused(work, "SELECT 1 AS a", "-o", str(within))
     assert target.read_bytes() == before
     assert "unknown kind of file '.txt'" in refused(work, "SELECT 1 AS a", "-o", "x.txt")
 
@@ -169,7 +194,6 @@ def test_what_does_not_read_is_refused(work: Path, sql: str) -> None:
         ("SELECT name FRM cases", "sql parser error"),
         ("SELECT name FROM cases; SELECT 1", "one (and only one) statement"),
         ("SELECT p50_latency.nope FROM cases", "nope"),
-        ("SELECT name FROM read_parquet('nowhere.parquet')", "o such file"),
         ("", "the query is empty"),
     ],
 )

@@ -50,7 +50,7 @@ def test_estimates_and_lower_bounds_are_marked() -> None:
     assert amount(rows["int8"].million.money).startswith("0.")
     assert amount(rows["fp32"].million.money).startswith("≥ 0.")
     side = ledger([choice()], Terms(profile=profile()))
-    assert amount(side.accounts[0].million.money).startswith("~0.")
+    assert amount(side.accounts[0].million.money).startswith("≈0.")
     assert amount(rows["fp16"].replicas) == "–"
     assert amount(rows["int8"].replicas) == "18 [18, 19]"
     # The end of what is known, as its value may be the most.
@@ -145,7 +145,7 @@ def test_quality_for_money_and_share_of_the_peak_have_columns_where_they_are_kno
     assert columns["quality"] == ("0.9500", "0.9000")
     assert columns["of the peak"] == ("40.0 %", "–")
     assert columns["quality a USD"][1] == "–"
-    assert float(columns["quality a USD"][0].split()[0].lstrip("~").replace(",", "")) > 0
+    assert float(columns["quality a USD"][0].split()[0].lstrip("≈").replace(",", "")) > 0
 
 
 def test_nasty_names_stay_in_their_cell_and_a_narrow_terminal_keeps_what_matters() -> None:

@@ -232,6 +232,14 @@ def test_z_scores_do_not_depend_on_the_unit(values, scale, offset):
     assert modified_z(x * scale + offset) == pytest.approx(modified_z(x), abs=1e-4, rel=1e-4) or modified_z(x).any()
 
 
+def test_an_outlier_is_one_by_the_rule_of_hyperfine():
+    away = 10 * 1.4826 * 2  # of a median of 0 and a MAD of 2
+    x = np.tile([-2.0, 2.0], 500)
+    assert outliers(np.r_[x, 0, 0.999 * away, -0.999 * away]).share == 0
+    found = outliers(np.r_[x, 0, 1.001 * away, -1.001 * away])
+    assert (found.low, found.high) == (1, 1)
+
+
 def test_a_coarse_clock_does_not_hide_outliers():
     assert outliers(np.r_[np.full(900, 10), 10_000]).high == 1
     assert outliers(np.full(9, 3)).share == 0
