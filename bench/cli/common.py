@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from bench.errors import UserError
 from bench.optional import lacking
+from bench.shown import shown
 
 DONE, FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -100,7 +102,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 def fail(error: UserError) -> NoReturn:
     """Print a clear message and leave with exit code 2."""
-    typer.echo(f"error: {error}", err=True)
+    # File names and what others say of them may hold codes that a terminal would obey.
+    typer.echo("\n".join(map(shown, f"error: {error}".expandtabs(1).split("\n"))), err=True)
     raise typer.Exit(BAD_INPUT) from None
 
 
@@ -115,15 +118,19 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     from bench.record.codec import json_bytes
 
-    sys.stdout.write(json_bytes(value).decode() + "\n")
+    text = json_bytes(value).decode() + "\n"
+    if not (sys.stdout.encoding or "utf-8").lower().startswith("utf"):
+        # Only strings hold other characters, and JSON has an escape for each.
+        text = "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
+    sys.stdout.write(text)
 
 
 def consoles() -> tuple[Any, Any]:
     """Rich consoles for standard output and standard error."""
-    from rich.console import Console
+    from bench.report.safe import Screen
 
-    out = Console(highlight=False)
+    out = Screen()
     # Without a terminal there is no width to fit: a file or a pipe gets every column.
     if not out.is_terminal:
-        out = Console(highlight=False, width=1_000)
-    return out, Console(stderr=True, highlight=False)
+        out = Screen(width=1_000)
+    return out, Screen(stderr=True)

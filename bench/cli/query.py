@@ -25,6 +25,7 @@ def query(
 
     A figure is a struct: p50_latency.value, .unit, .n, .low, .high, .confidence, .how, in SI units.
     """
+    from bench.report.changes import plain
     from bench.report.query import MOST, draw
     from bench.store.query import ask
 
@@ -34,7 +35,7 @@ def query(
     console, progress = consoles()
     asked = ask(out, sql)
     for told in asked.left_out:
-        progress.print(f"left out: {told}", markup=False, soft_wrap=True)
+        progress.print(f"left out: {plain(told)}", markup=False, soft_wrap=True)
     if output is not None:
         asked.write(output)
         progress.print(f"answer in {output}", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 # What stands before the decimal point of a figure, such as `≈1,500` or `±<0`, and the rest of it.
 _FIGURE = re.compile(r"([^\w\s]*\d[\d,]*)(\S*)")
-_NUMBER = re.compile(r"[-+±≈~]?\d[\d.,]*%?")
+_NUMBER = re.compile(r"[-+±≈~]?\d[\d.,]*(?:[eE][-+]?\d+)?%?")
 
 
 def aligned(cells: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, TypeVar
@@ -14,6 +13,7 @@ from bench.record.comparison import Change, GateReport, Outcome, Verdict
 from bench.record.metric import METRICS
 from bench.report.table import ABSENT
 from bench.report.units import digits, scale_for
+from bench.shown import shown
 
 Standing = Literal["worse", "better", "unclear", "same", "absent"]
 
@@ -45,14 +45,11 @@ SHARES = frozenset(
 _SHARE_PLACES = 4
 _NAMED = 3
 T = TypeVar("T", bound=Hashable)
-# What neither a terminal, XML nor a browser shows as text: controls, marks that turn the direction of what follows,
-# halves of surrogate pairs, non-characters.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def plain(value: str) -> str:
     """Text on one line; characters that cannot be shown are replaced by U+FFFD."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(value.split()))
+    return shown(" ".join(value.split()))
 
 
 def counted(outcomes: Iterable[Outcome]) -> str:

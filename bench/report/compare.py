@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.analyse.compare import Comparison
 from bench.record.comparison import Change
 from bench.report import changes as texts
 from bench.report.table import ABSENT, Column, Table
-from bench.report.terminal import fit
+from bench.report.terminal import Fitted, fit
 
 STYLES: dict[texts.Standing, str] = {"worse": "red", "better": "green", "unclear": "", "absent": "magenta", "same": ""}
 MOST = 200
@@ -109,12 +108,8 @@ def table(changes: Sequence[Change], title: str = "") -> Table:
     )
 
 
-def coloured(table: Table, styles: Sequence[str], console: Console) -> RichTable:
+def coloured(table: Table, styles: Sequence[str], console: Console) -> Fitted:
     """The table with a style a row; where even its main columns are too wide, names of cases are wrapped."""
-    drawn = fit(table, console, shorten=False)
-    for row, style in zip(drawn.rows, styles, strict=True):
-        row.style = style
-    for column in drawn.columns:
-        if str(column.header) == "case":
-            column.no_wrap, column.overflow = False, "fold"
+    drawn = fit(table, console, folded={"case"})
+    drawn.colour(styles)
     return drawn

@@ -9,10 +9,9 @@ from csv import DictWriter
 from bench.record.metric import METRICS
 from bench.record.row import Row
 from bench.report.changes import plain
+from bench.store.formula import MARK, defused
 
 _UNIT_NAMES = {"s": "_s", "B": "_bytes", "J": "_joules", "W": "_watts", "1/s": "_per_s", "dB": "_db", "1": ""}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Starts of a cell that a spreadsheet takes for a formula (OWASP, CSV Injection), the wide forms included."""
 
 
 def csv(run_id: str, rows: Sequence[Row]) -> str:
@@ -60,5 +59,4 @@ def _line(run_id: str, row: Row) -> dict[str, object]:
 
 def _safe(value: str) -> str:
     """Text on one line, without control characters, that a spreadsheet does not take for a formula."""
-    shown = plain(value)
-    return f"'{shown}" if value.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown
+    return MARK + plain(value) if defused(value) != value else defused(plain(value))

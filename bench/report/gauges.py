@@ -13,6 +13,7 @@ _POWERS = ("power_instant", "power", "power_average", "socket_power")
 """Readings of power (W), the one that is most of this moment first."""
 _ENERGY = "energy"
 _ESTIMATES = frozenset({"tdp"})
+_OF_CPU = frozenset({"rapl", "tdp"})
 _NOT_YET = "no reading yet"
 
 Device = tuple[str, str]
@@ -35,13 +36,14 @@ class Gauges:
         self._watts = self._power(found)
         self._now, self._of = found, of
 
-    def power(self, sight: Sight) -> list[str]:
-        """A part for each device, such as `35.1 W (nvml 0)`."""
+    def power(self, sight: Sight, *, on_gpu: bool = False) -> list[str]:
+        """A part for each device, such as `35.1 W (nvml 0)`; else why not, first of what the case runs on."""
         told = [
             f"{'≈' if sensor in _ESTIMATES else ''}{text(watts, 'W')} ({_named(sensor, device)})"
             for (sensor, device), watts in self._watts.items()
         ]
-        return told or _absent([state for state in sight.sensors() if state.sensor in ENERGY_SENSORS])
+        states = [state for state in sight.sensors() if state.sensor in ENERGY_SENSORS]
+        return told or _absent(sorted(states, key=lambda state: (state.sensor in _OF_CPU) == on_gpu))
 
     def memory(self, sight: Sight, of: str) -> list[str]:
         """The resident set of the process of the case `of`, and what it holds on devices."""
@@ -82,5 +84,7 @@ def _absent(states: Sequence[SensorState]) -> list[str]:
     """Why there is nothing to show, a part for each reason."""
     if any(state.available for state in states):
         return [_NOT_YET]
-    first, *rest = dict.fromkeys(state.reason for state in states if state.reason) or ["no sensor for it"]
+    # What stands in brackets is told in the row: a line has no room for it.
+    reasons = (state.reason.partition(" (")[0] for state in states if state.reason)
+    first, *rest = dict.fromkeys(reasons) or ["no sensor for it"]
     return [f"unavailable: {first}", *rest]

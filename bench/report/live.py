@@ -15,9 +15,14 @@ from bench.report.safe import spelled
 from bench.report.units import text
 from bench.report.view import Scene, View
 from bench.runner.events import Sight
+from bench.runtimes.table import RUNTIMES
 
 _BLOCKWISE = frozenset({"single-stream", "multi-stream"})
 """Scenarios whose progress tells of blocks that share no sample, so that their medians make an interval."""
+
+
+_NO_CI = frozenset({"", "0", "false", "no", "off"})
+"""Values of the variable CI that say no."""
 
 
 class Live:
@@ -64,6 +69,7 @@ class Live:
         """See `Events.case`."""
         sight = self._scene.sight
         self._scene.turn(case.name, case=True, blockwise=case.scenario in _BLOCKWISE)
+        self._scene.on_gpu = case.provider in RUNTIMES[case.runtime].on_gpu
         self._expect()
         self._scene.shared = sight is not None and not sight.apart(case)
         if self._view is not None and self._scene.shared:
@@ -107,7 +113,7 @@ class Live:
 def is_drawn(console: Console) -> bool:
     """Whether the console is a terminal that can be drawn on, with somebody who looks."""
     there = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
-    return there and not os.environ.get("CI")
+    return there and os.environ.get("CI", "").lower() in _NO_CI
 
 
 def _verdict(row: Row) -> str:

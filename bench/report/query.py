@@ -26,19 +26,22 @@ def draw(console: Console, frame: pl.DataFrame) -> None:
         return
     shown = frame.head(MOST)
     columns = tuple(
-        Column(plain(name), tuple(map(cell, shown[name])), numeric=shown[name].dtype.is_numeric())
+        Column(plain(name), tuple(map(cell, shown[name])), numeric=_is_figure(shown[name].dtype))
         for name in shown.columns
     )
-    drawn = fit(Table("", columns), console, shorten=False)
+    drawn = fit(Table("", columns), console, folded={column.title for column in columns})
     drawn.title = None
-    for column, told in zip(drawn.columns, columns, strict=True):
-        if not told.numeric:
-            column.no_wrap, column.overflow = False, "fold"
     console.print(drawn)
     if frame.height > MOST:
         console.print(
             Text(f"the first {MOST} rows: LIMIT takes fewer, --json, --csv and -o FILE give all", style="dim")
         )
+
+
+def _is_figure(kind: pl.DataType) -> bool:
+    return kind.is_numeric() or (
+        isinstance(kind, pl.Struct) and {"value", "unit"} <= {field.name for field in kind.fields}
+    )
 
 
 def cell(value: Any) -> str:

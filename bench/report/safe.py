@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
+import sys
+
 from rich.console import Console
 
 from bench.report.changes import plain
 
 _SPELLED = {"µ": "u", "±": "+-", "≈": "~", "–": "-", "…": "~", "•": "-", "·": "|", "×": "x", "°": " deg "}
+_LACKING = "counterpoise.spelled"
+"""Name by which streams know what to do with characters that their encoding lacks."""
+
+
+class Screen(Console):
+    """Standard output or standard error of a command: what its encoding lacks is spelled, whoever prints there.
+
+    A reader who has seen enough, as in `bench show | head`, ends the output and not the command.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_LACKING)
+        super().__init__(stderr=stderr, highlight=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing more; the exit code stays the command's own."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+        self.quiet = True
 
 
 def spelled(value: str, console: Console) -> str:
@@ -23,6 +50,15 @@ def encodable(value: str, encoding: str) -> str:
     except LookupError:
         return value.encode("ascii", "replace").decode()
     return value
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_SPELLED.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_LACKING, _spell)
 
 
 def _spelled(letter: str, encoding: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,14 +36,22 @@ class Fitted(RichTable):
     """
 
     below: tuple[str, ...] = ()
-    records: tuple[Text, ...] = ()
+    records: tuple[tuple[Text, ...], ...] = ()
+
+    def colour(self, styles: Sequence[str]) -> None:
+        """Give each row its style."""
+        for row, style in zip(self.rows, styles, strict=True):
+            row.style = style
+        for lines, style in zip(self.records, styles, strict=False):
+            for line in lines:
+                line.stylize(style)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table or its records, then the lines."""
         if self.records:
             if self.title:
                 yield Text.assemble((str(self.title), "bold"))
-            yield from self.records
+            yield from (line for lines in self.records for line in lines)
         else:
             yield from super().__rich_console__(console, options)
         for line in self.below:
@@ -61,22 +69,29 @@ def show(console: Console, folder: Path, manifest: Manifest, rows: Sequence[Row]
     console.print(f"results in [bold]{escape(spelled(str(folder), console))}[/bold]", soft_wrap=True)
 
 
-def fit(table: Table, console: Console, *, shorten: bool = True) -> Fitted:
+def fit(table: Table, console: Console, *, folded: Collection[str] | None = None) -> Fitted:
     """The table as the width has room for it, with one word on what it leaves out. Numbers are never cut or wrapped.
 
     First the lines between the columns go, then the columns that matter least, then the middle of long text; where
-    that is not enough, a row takes several lines. With `shorten` False the caller sees to text that is too long.
+    that is not enough, a row takes several lines. With `folded`, the text of the columns with these titles goes on in
+    the next line instead, and no other text is cut.
     """
     columns = [_printable(column, console) for column in table.columns]
     heading = "\n".join(spelled(line, console) for line in table.title.splitlines())
     if _width(columns, lines=True) <= console.width:
         return _draw(heading, columns, (), lines=True)
     kept = _chosen(columns, console.width)
-    if not shorten or _width(kept) <= console.width:
+    if _width(kept) <= console.width:
         return _draw(heading, kept, _gone(columns, kept))
-    narrow = _narrowed(kept, console)
-    if narrow is not None:
-        return _draw(heading, narrow, _gone(columns, kept))
+    room = _narrowed(kept, console.width, folded)
+    if room and folded is None:
+        return _draw(heading, _cut(kept, room, spelled("…", console)), _gone(columns, kept))
+    if room:
+        drawn = _draw(heading, kept, _gone(columns, kept))
+        for at, width in room.items():
+            column = drawn.columns[at]
+            column.width, column.no_wrap, column.overflow = width, False, "fold"
+        return drawn
     kept = [column for column in columns if column.priority <= _MATTERS]
     drawn = _draw(heading, kept, _gone(columns, kept))
     drawn.records = tuple(_records(kept, console.width))
@@ -137,25 +152,37 @@ def _width(columns: Sequence[Column], *, lines: bool = False) -> int:
     return texts + (3 * len(columns) + 1 if lines else 2 * (len(columns) - 1))
 
 
-def _narrowed(columns: Sequence[Column], console: Console) -> list[Column] | None:
-    """The columns with the longest text cut, so that all fit; None where too little of a text would be left."""
-    room = {at: _room(column) for at, column in enumerate(columns)}
-    text = [at for at, column in enumerate(columns) if not column.numeric and not is_figures(column.cells)]
-    over = _width(columns) - console.width
-    while over > 0:
-        widest = max(text, key=lambda at: room[at], default=None)
-        if widest is None or room[widest] <= _LEAST_TEXT:
-            return None
+def _narrowed(columns: Sequence[Column], width: int, folded: Collection[str] | None) -> dict[int, int]:
+    """Cells for each column of text (of the titles in `folded`), so that all fit; empty where too few would be left."""
+    room = {
+        at: _room(column)
+        for at, column in enumerate(columns)
+        if not column.numeric and not is_figures(column.cells) and (folded is None or column.title in folded)
+    }
+    least = {at: _LEAST_TEXT if folded is None else max(_LEAST_TEXT, _longest_figure(columns[at])) for at in room}
+    for _ in range(_width(columns) - width):
+        widest = max((at for at in room if room[at] > least[at]), key=lambda at: room[at], default=None)
+        if widest is None:
+            return {}
         room[widest] -= 1
-        over -= 1
-    mark = spelled("…", console)
+    return room
+
+
+def _longest_figure(column: Column) -> int:
+    """Cells of the longest word that is a number: folded to less it would be parted."""
+    words = (word.strip(";,()[]") for cell in column.cells for word in cell.split())
+    return max((cell_len(word) + 2 for word in words if is_figures([word])), default=0)
+
+
+def _cut(columns: Sequence[Column], room: Mapping[int, int], mark: str) -> list[Column]:
+    """The columns with the middle of their text left out."""
     return [
         replace(
             column,
             title=shortened(column.title, room[at], mark),
             cells=tuple(shortened(cell, room[at], mark) for cell in column.cells),
         )
-        if at in text
+        if at in room
         else column
         for at, column in enumerate(columns)
     ]
@@ -191,17 +218,19 @@ def _draw(title: str, columns: Sequence[Column], gone: Sequence[Column], *, line
     return drawn
 
 
-def _records(columns: Sequence[Column], width: int) -> Iterable[Text]:
+def _records(columns: Sequence[Column], width: int) -> Iterable[tuple[Text, ...]]:
     """Each row as a block: its names, then a line a figure, or two where it has no room beside its title."""
     names = [column for column in columns if not column.numeric and column.priority == 0]
     others = [column for column in columns if column not in names]
     margin = max((cell_len(column.title.strip()) for column in others), default=0)
     for at in range(len(columns[0].cells)):
-        yield Text(" · ".join(name.cells[at] for name in names), style="bold")
+        lines = [Text(" · ".join(name.cells[at] for name in names), style="bold")]
         for column in others:
             title = column.title.strip()
             cell = column.cells[at] if column.legend else " ".join(column.cells[at].split())
             if 2 + margin + 2 + cell_len(cell) <= width:
-                yield Text(f"  {title}{' ' * (margin - cell_len(title))}  {cell}")
+                lines.append(Text(f"  {title}{' ' * (margin - cell_len(title))}  {cell}"))
             else:
-                yield from (Text(f"  {title}"), Text(f"  {cell}", no_wrap=True, overflow="ignore"))
+                # What has no room even alone is parted between words.
+                lines += [Text(f"  {title}"), Text(f"  {cell}" if 2 + cell_len(cell) <= width else cell)]
+        yield tuple(lines)

@@ -53,6 +53,7 @@ class Scene:
 
     heading: str = "starting"
     is_case: bool = False
+    on_gpu: bool = False
     share: float | None = None
     phase: str = ""
     since: float = field(default_factory=time.monotonic)
@@ -192,7 +193,7 @@ def _lines(scene: Scene, gauges: Gauges, room: int) -> Iterable[tuple[str, str]]
     yield "phase", _joined([scene.phase or "start", elapsed, *samples], room)
     yield "median", _joined(_median(scene), room, " ")
     if scene.sight is not None:
-        yield "power", _joined(gauges.power(scene.sight), room, "; ")
+        yield "power", _joined(gauges.power(scene.sight, on_gpu=scene.on_gpu), room, "; ")
         yield "memory", _joined(gauges.memory(scene.sight, scene.heading), room)
 
 

@@ -74,7 +74,7 @@ def all_rules(suite: str | None, words: Sequence[str], run: Path | None = None) 
         table, where = load_suite(suite).gate, f"suite {suite}: gate"
     elif run is not None:
         table = read_manifest(run).suite.get("gate", {})
-    rules = rules_of(table, where) + [parse_word(word, "--rule") for word in words]
+    rules = rules_of(table, where) + [parse_word(word, "--max-regression or --rule") for word in words]
     if not rules:
         raise UserError(
             "there is no rule to hold the candidate to",

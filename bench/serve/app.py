@@ -23,6 +23,7 @@ from bench.serve import views
 from bench.serve.aside import aside
 from bench.serve.guard import REPORT_POLICY, Guard, Hosts
 from bench.serve.shelf import Shelf
+from bench.shown import shown
 from bench.store.open import PREFIX
 
 _HERE = Path(__file__).parent
@@ -96,6 +97,7 @@ class _Pages:
         return self._page(
             "compare.html",
             asked=asked,
+            command=shown(asked.command(str(self._shelf.results))),
             told=views.compared(self._shelf, asked),
             refused=report.REFUSED,
             remedy=report.REMEDY,

@@ -17,7 +17,7 @@ from bench.errors import UserError, unknown
 from bench.record.environment import Environment
 from bench.report.document import document
 from bench.runner.reopen import reopen
-from bench.store import baselines, journal, runs
+from bench.store import baselines, journal, parquet, runs
 from bench.store.manifest import NAME, read_manifest
 from bench.store.open import PREFIX
 from bench.store.snapshot import Snapshot, read_run
@@ -148,9 +148,9 @@ def _line(folder: Path) -> Listed:
     if not path.exists():
         return msgspec.structs.replace(line, problem="no tables yet: it is going on, or was killed")
     try:
-        failed = pl.scan_parquet(path).select((pl.col("status") == "failed").sum()).collect().item()
+        failed = parquet.scan(path).select((pl.col("status") == "failed").sum()).collect().item()
     except (PolarsError, OSError) as error:
-        return msgspec.structs.replace(line, problem=f"cannot read the table: {str(error).splitlines()[0]}")
+        return msgspec.structs.replace(line, problem=f"cannot read the table: {parquet.first_line(error)}")
     return msgspec.structs.replace(line, failed=int(failed))
 
 

@@ -72,12 +72,15 @@ class Asked:
         """The other way round."""
         return Asked(self.after, self.before, self.only, self.normalise_by, self.allow)
 
-    def command(self) -> str:
-        """What gives the same on a terminal."""
+    def command(self, results: str) -> str:
+        """What gives the same on a terminal, where the runs lie in the folder `results`."""
         options = [("--only", self.only), ("--normalise-by", self.normalise_by)]
         options += [("--allow-mismatch", key) for key in self.allow]
-        words = [word for option, value in options if value for word in (option, value)]
-        return shlex.join(["bench", "compare", self.before, self.after, *words])
+        options += [("--out", results if results != "results" else "")]
+        words = [word for option, value in options if value for word in _option(option, value)]
+        runs = [self.before, self.after]
+        ends = ["--"] if any(run.startswith("-") for run in runs) else []
+        return shlex.join(["bench", "compare", *words, *ends, *runs])
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,11 @@ def _keys(found: Comparison, allow: Sequence[str]) -> tuple[str, ...]:
 
 def _refused_for(change: Change, key: str) -> bool:
     return change.refused and f"{key} differs" in (change.absent or "")
+
+
+def _option(name: str, value: str) -> list[str]:
+    """Words of a command line. A value that begins with a dash would be taken for an option of its own."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def _searched(run: Listed) -> tuple[str, ...]:

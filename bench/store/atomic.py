@@ -31,10 +31,12 @@ def storage_error(error: OSError, path: Path) -> UserError:
     """The clear message for a folder or a disk that refuses."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
-            "the disk is full", where=str(path.parent), remedy="free some space, then `bench run --resume latest`"
+            "the disk is full",
+            where=str(path.parent),
+            remedy="free some space, then do the same again (a run goes on with `bench run --resume latest`)",
         )
     return UserError(
-        f"cannot write results: {error.strerror or error}",
+        f"cannot write there: {error.strerror or error}",
         where=str(path),
-        remedy="choose another folder with --out DIR",
+        remedy="choose another place (-o FILE, --out DIR), or make that one writable",
     )

@@ -13,7 +13,10 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from bench.errors import UserError, unknown
+from bench.store import parquet
 from bench.store.atomic import write_with
+from bench.store.baselines import FOLDER as BASELINES
+from bench.store.formula import MARK, STARTS, defused
 from bench.store.manifest import NAME, Manifest, read_manifest
 from bench.store.runs import list_runs
 from bench.store.tables import CASES, LATENCIES, SCHEMAS, TELEMETRY
@@ -61,6 +64,13 @@ _READING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "EXPLAIN", "SHOW"})
 _FIRST_WORD = re.compile(r"(?:\s+|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]*)", re.DOTALL)
 # polars sorts for these in memory, where keys as text take most of the room: 100 million rows twice as much as numbers.
 _IN_MEMORY = re.compile(r"\b(?:median|quantile\w*)\s*\(", re.IGNORECASE)
+# Functions of polars that read any file or address in place of a table, such as `read_csv('…')`. Before the bracket may
+# stand white space or a comment. That it is refused in quoted text too is the price of not parsing SQL here.
+_READS_FILES = re.compile(r"""\b(read_\w+)["`]?\s*(?:\(|--|/\*)""", re.IGNORECASE)
+_STARTS = "".join(re.escape(start) for start in STARTS if not start.isspace())
+_FORMULA = rf"^\s*[{_STARTS}]|^[\t\r\n]"
+# What a terminal or a spreadsheet does not show as text (see `bench.report.changes.plain`); line breaks are quoted.
+_UNPRINTABLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 _TABLES = ", ".join([*FILES, "runs"])
 _HELP = f"tables: {_TABLES}; `SELECT * FROM cases LIMIT 1` shows the columns of one"
 
@@ -70,11 +80,12 @@ class Query:
     """A question that has not been answered yet.
 
     `plans` give the same answer; the last one always does, those before it with less memory or not at all. `left_out`
-    says which runs could not be read, and why.
+    says which runs could not be read, and why. `results` is the folder of the runs.
     """
 
     plans: tuple[pl.LazyFrame, ...]
     left_out: tuple[str, ...]
+    results: Path
 
     def collect(self, most: int | None = None) -> pl.DataFrame:
         """The answer, its first `most` rows where that is given. Raises `UserError` where the query cannot be done."""
@@ -86,17 +97,29 @@ class Query:
         A CSV has the fields of structs as columns, and no text that a spreadsheet takes for a formula.
 
         Raises:
-            UserError: the query cannot be done, the file's name ends in something else, or the file is part of a run.
+            UserError: the query cannot be done, the file's name ends in something else, or it would lie in a run or
+                baseline.
         """
         writers: dict[str, Callable[[Path], object]] = {
             ".parquet": lambda part: self._done(lambda lazy: lazy.sink_parquet(part, compression="zstd")),
             ".csv": lambda part: self._done(lambda lazy: _flat(lazy).sink_csv(part)),
         }
-        if path.suffix not in writers:
+        suffix = path.suffix.lower()
+        if suffix not in writers:
             raise unknown("kind of file", path.suffix or path.name, writers, where="-o")
-        if (path.parent / NAME).is_file():
-            raise UserError("that folder is a run, which queries only read", where=str(path), remedy="write elsewhere")
-        write_with(path, writers[path.suffix])
+        baselines = (self.results / BASELINES).resolve()
+        if any((above / NAME).is_file() or above == baselines for above in path.resolve().parents):
+            raise UserError(
+                "that folder is a run's or a baseline's, which queries only read",
+                where=str(path),
+                remedy="write elsewhere",
+            )
+
+        def fill(part: Path) -> None:
+            part.touch()  # what the disk refuses is not the query's fault
+            writers[suffix](part)
+
+        write_with(path, fill)
 
     def csv(self) -> str:
         """The whole answer as CSV, as `write` has it. Raises `UserError` where the query cannot be done."""
@@ -120,8 +143,10 @@ def ask(results: Path, sql: str) -> Query:
     `artifact_sha256` besides.
 
     Raises:
-        UserError: there are no runs, the query does anything but read, or it cannot be understood.
+        UserError: there are no runs, the query does anything but read them, or it cannot be understood.
     """
+    # Where the system's encoding is not UTF-8, bytes of the command line arrive as halves of surrogate pairs.
+    sql = sql.encode(errors="surrogateescape").decode(errors="replace")
     found = _FIRST_WORD.match(sql)
     word = found[1].upper() if found else ""
     if word not in _READING:
@@ -129,6 +154,10 @@ def ask(results: Path, sql: str) -> Query:
             f"a query only reads: it begins with SELECT or WITH, not with {word!r}" if word else "the query is empty",
             where="SQL",
             remedy=_HELP,
+        )
+    if reads := _READS_FILES.search(sql):
+        raise UserError(
+            f"a query reads the runs and no other file: there is no {reads[1]}(…)", where="SQL", remedy=_HELP
         )
     folders = list_runs(results)
     if not folders:
@@ -144,7 +173,7 @@ def ask(results: Path, sql: str) -> Query:
             plans.append(_understood(sql, {name: _narrow(table) for name, table in tables.items()}))
     with _told():
         plans.append(_understood(sql, tables))
-    return Query(tuple(plans), tuple(dict.fromkeys(left_out)))
+    return Query(tuple(plans), tuple(dict.fromkeys(left_out)), results)
 
 
 def _understood(sql: str, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
@@ -165,12 +194,13 @@ def _table(name: str, folders: Sequence[Path], left_out: list[str]) -> pl.LazyFr
         path = folder / FILES[name]
         if not path.exists():
             continue
+        part = parquet.scan(path)
         try:
-            pl.read_parquet_schema(path)
+            part.collect_schema()
         except (PolarsError, OSError) as error:
-            left_out.append(f"{folder.name}: cannot read {path.name}: {str(error).splitlines()[0]}")
+            left_out.append(f"{folder.name}: cannot read {path.name}: {parquet.first_line(error)}")
             continue
-        parts.append(pl.scan_parquet(path).with_columns(pl.lit(folder.name).alias(RUN_ID)))
+        parts.append(part.with_columns(pl.lit(folder.name).alias(RUN_ID)))
     table = pl.concat(parts, how="diagonal_relaxed")
     return table.with_columns(**_EXTRACTED) if name == "cases" else table
 
@@ -214,7 +244,7 @@ def _flat(lazy: pl.LazyFrame) -> pl.LazyFrame:
         _not_a_formula(pl.col(name).list.join("; ") if isinstance(kind, pl.List) else pl.col(name)).alias(name)
         for name, kind in schema.items()
         if kind in (pl.String, pl.List(pl.String))
-    )
+    ).rename({name: defused(name) for name in schema})
 
 
 def _parts(name: str, kind: pl.DataType) -> list[pl.Expr]:
@@ -224,7 +254,8 @@ def _parts(name: str, kind: pl.DataType) -> list[pl.Expr]:
 
 
 def _not_a_formula(text: pl.Expr) -> pl.Expr:
-    return pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.lit("'") + text).otherwise(text)
+    shown = text.str.replace_all(_UNPRINTABLE, "\N{REPLACEMENT CHARACTER}")
+    return pl.when(text.str.contains(_FORMULA)).then(pl.lit(MARK) + shown).otherwise(shown)
 
 
 @contextmanager
@@ -233,5 +264,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (PolarsError, PanicException, OSError) as error:
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"the query cannot be done: {what}", where="SQL", remedy=_HELP) from error
+        raise UserError(f"the query cannot be done: {parquet.first_line(error)}", where="SQL", remedy=_HELP) from error

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars.exceptions import PolarsError
 
-from bench.errors import UserError
+from bench.store import parquet
 from bench.store.tables import LATENCIES, TELEMETRY
 
 _CASES_AT_ONCE = 64
@@ -28,12 +27,12 @@ def latencies(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
     path = folder / LATENCIES
     if not path.exists():
         return
-    with _readable(path):
-        table = pl.scan_parquet(path).select("case_id", "latency_ns")
+    with parquet.readable(path):
+        table = parquet.scan(path).select("case_id", "latency_ns")
         names = table.select(pl.col("case_id").unique(maintain_order=True)).collect()["case_id"].to_list()
     for first in range(0, len(names), _CASES_AT_ONCE):
         wanted = names[first : first + _CASES_AT_ONCE]
-        with _readable(path):
+        with parquet.readable(path):
             part = table.filter(pl.col("case_id").is_in(wanted)).collect().partition_by("case_id", as_dict=True)
         for (name,), frame in part.items():
             yield str(name), frame["latency_ns"].to_numpy()
@@ -51,28 +50,10 @@ def telemetry(folder: Path) -> dict[str, pl.DataFrame]:
     path = folder / TELEMETRY
     if not path.exists():
         return {}
-    with _readable(path):
+    with parquet.readable(path):
         table = (
-            pl.scan_parquet(path)
+            parquet.scan(path)
             .filter(pl.col("invocation") == 0, ~pl.col("edge").fill_null("").str.starts_with("idle-"))
             .collect()
         )
     return {str(name): frame for (name,), frame in table.partition_by("case_id", as_dict=True).items()}
-
-
-class _readable:
-    """What Polars or the disk says of a table becomes a clear message."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PolarsError | OSError):
-            raise UserError(
-                f"cannot read the table: {(str(error).splitlines() or [type(error).__name__])[0]}",
-                where=str(self._path),
-                remedy="run again, or restore the file",
-            ) from error

@@ -16,6 +16,7 @@ from bench.record.codec import plain
 from bench.record.environment import Environment
 from bench.record.metric import METRICS
 from bench.record.row import Row
+from bench.store import parquet, transit
 from bench.store.manifest import read_manifest
 from bench.store.tables import CASES
 
@@ -102,6 +103,12 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
     """The figures of a kept run. Raises `UserError` where it cannot be read."""
     manifest = read_manifest(folder)
     path = folder / CASES
+    if transit.is_transit(folder) and not path.exists():
+        raise UserError(
+            "the run is of a target that makes no tables",
+            where=str(folder),
+            remedy="move it out of the folder of the runs, then `bench import` it",
+        )
     if not path.exists():
         raise UserError(
             "the run has no tables yet: it is going on, or was killed",
@@ -109,7 +116,7 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
             remedy=f"`bench run --resume {manifest.run_id}` goes on and writes them",
         )
     try:
-        scan = pl.scan_parquet(path)
+        scan = parquet.scan(path)
         there = set(scan.collect_schema().names())
         wanted = [name for name in metrics if name in there]
         table = scan.select(*_CASE_COLUMNS, *wanted).collect()

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from polars.exceptions import PolarsError
 
 from bench.errors import UserError
 from bench.record.artifact import Artifact
@@ -18,6 +17,7 @@ from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.observation import Failure, Observation, Placement, Reading, Robustness, Validity
 from bench.record.row import Row
+from bench.store import parquet
 from bench.store.atomic import write_with
 
 CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.parquet"
@@ -76,7 +76,7 @@ def read_cases(folder: Path) -> list[Row]:
     """The rows of `cases.parquet`. Raises `UserError` where it is missing or damaged."""
     path = folder / CASES
     try:
-        return [_row(record) for record in _read(path).to_dicts()]
+        return [_row(record) for record in parquet.read(path).to_dicts()]
     except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise UserError(
             f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
@@ -201,14 +201,3 @@ def _row(record: dict[str, Any]) -> Row:
 
 def _write(path: Path, frame: pl.DataFrame) -> None:
     write_with(path, lambda part: frame.write_parquet(part, compression="zstd"))
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
-        raise UserError(
-            f"cannot read the table: {str(error).splitlines()[0]}",
-            where=str(path),
-            remedy="run again, or restore the file",
-        ) from error

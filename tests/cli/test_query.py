@@ -130,13 +130,21 @@ def test_csv_has_fields_as_columns_and_no_formula(work: Path) -> None:
     assert (float(line["size_value"]), line["size_unit"], line["warnings"]) == (2048.0, "B", "")
 
 
-@pytest.mark.parametrize("call", ["read_csv(", 'READ_CSV (', '"read_parquet"(', "read_json/**/(", "read_ipc --\n("])
+@pytest.mark.parametrize("call", ["read_csv(", "READ_CSV (", '"read_parquet"(', "read_json/**/(", "read_ipc --\n("])
 def test_a_query_reads_no_file_that_is_not_of_a_run(work: Path, call: str) -> None:
     secret = work / "secret.csv"
     secret.write_text("a\nhidden\n")
     told = refused(work, f"SELECT * FROM {call}'{secret}')", "--json")
     assert "a query reads the runs and no other file" in told
     assert asked(work, "SELECT COUNT(*) AS n FROM cases WHERE name LIKE '%read_csv%'") == [{"n": 0}]
+
+
+def test_a_disk_that_refuses_is_not_the_fault_of_the_query(work: Path) -> None:
+    (work / "blocked").write_text("a file")
+    told = refused(work, "SELECT 1 AS a FROM runs", "-o", "blocked/x.csv")
+    assert "cannot write there" in told
+    assert "-o FILE" in told
+    assert "SQL" not in told
 
 
 def test_names_in_messages_cannot_steer_the_terminal(work: Path) -> None:

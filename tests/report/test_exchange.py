@@ -117,7 +117,7 @@ def test_what_is_given_to_pytest_benchmark_comes_back_as_the_same_cases(run: Pat
 
 def test_samples_that_are_not_there_are_a_clear_message(run: Path) -> None:
     (run / "latencies.parquet").unlink()
-    with pytest.raises(UserError, match="cannot read the samples"):
+    with pytest.raises(UserError, match="cannot read the table"):
         given(run, "pytest-benchmark")
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,14 +22,19 @@ from rich.console import Console
 
 from bench.record.measurement import Measurement
 from bench.record.row import Row
+from bench.report import compare, gate, query
 from bench.report.align import aligned, shortened
 from bench.report.table import Column, Table
 from bench.report.terminal import BEST, fit
 from bench.store.manifest import write_manifest
 from bench.store.tables import write_cases
+from tests.kept_runs import keep_small
+from tests.report.test_gate_report import change, report, verdict
 from tests.report.test_tables import drawn, manifest_for, row
 
 NUMBERS = re.compile(r"\d[\d.,]*\d|\d")
+WORDS = "m/quantised-in-part/onnxruntime-cpu/single-stream"
+"""A name that has no digits, which could be taken for those of a figure."""
 WIDTHS = (20, 30, 40, 60, 80, 100, 200)
 
 
@@ -90,12 +96,13 @@ def test_aligned_cells_are_the_same_figures_in_one_width(cells: list[str]) -> No
     assert len({cell_len(cell) for cell in made}) == 1
 
 
-@given(st.text(st.sampled_from("ab/-_=.,12345 é漢"), max_size=40), st.integers(1, 40))
+@given(st.text(st.sampled_from("abe/-_=.,12345 é漢"), max_size=40), st.integers(1, 40))
 def test_a_number_in_a_shortened_text_is_whole_or_not_there(text: str, width: int) -> None:
     made = shortened(text, width)
     assert cell_len(made) <= max(width, 1)
-    whole = re.findall(r"\d[\d.,]*", text)
-    assert all(number in whole for part in made.split("…") for number in re.findall(r"\d[\d.,]*", part))
+    number = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?")
+    whole = number.findall(text)
+    assert all(found in whole for part in made.split("…") for found in number.findall(part))
     if made != text:
         start, end = made.split("…")
         assert text.startswith(start)
@@ -118,6 +125,59 @@ def test_names_are_cut_in_the_middle_and_columns_of_numbers_never() -> None:
     assert "xend" in line
     assert "16384" in line
     assert "1.25" in line
+
+
+@pytest.mark.parametrize("width", [20, 30, 45, 60])
+@pytest.mark.parametrize("kind", ["query", "compare", "gate"])
+def test_no_figure_of_a_query_comparison_or_gate_is_cut_in_any_width(kind: str, width: int) -> None:
+    def shown(width: int) -> str:
+        file = io.StringIO()
+        console = Console(file=file, width=width, highlight=False)
+        if kind == "query":
+            figures = {"p50": [7.65741e-05, 1.5e-4], "low": [7.1e-05, 0.000128612], "n": [46969, 16384], "at": [-1, 2]}
+            figure = [{"value": v, "unit": "s", "n": 3} for v in (80.4e-6, 1.25e-3)]
+            query.draw(console, pl.DataFrame({"name": [WORDS, "m/plain/litert"], **figures, "p99": figure}))
+        elif kind == "compare":
+            compare.draw(console, [change(case=WORDS), change(0.9, "m/plain/litert", before=22.8e-3)])
+        else:
+            gate.draw(console, report(verdict(case=WORDS), verdict("inconclusive", "m/plain/litert", 1.001)))
+        return file.getvalue()
+
+    def words(text: str) -> set[str]:
+        figures = (re.sub(r"[^\d.,e+-]+$|^[^\d+-]+", "", word) for word in re.split(r"[\s│┃]+", text))
+        return {figure for figure in figures if re.fullmatch(r"[+-]?\d[\d.,]*(e[+-]?\d+)?", figure)}
+
+    made = shown(width)
+    assert all(cell_len(line.rstrip()) <= width for line in made.splitlines() if not line.startswith(("•", "branch")))
+    assert "…" not in made
+    assert words(made) <= words(shown(400)), "a part of a number is another number"
+    must = {
+        "query": ("7.65741e-05", "0.000128612", "46969", "80.4"),
+        "compare": ("+4.2 ", "-10.0 "),
+        "gate": ("+0.10",),
+    }
+    assert all(figure in made for figure in must[kind]), made
+    assert "m/pla" in made
+    assert kind != "gate" or "inconclusive" in made.replace("1 inconclusive", "")
+
+
+@pytest.mark.parametrize("columns", [20, 45])
+def test_a_query_on_a_real_narrow_terminal_shows_whole_numbers(tmp_path: Path, columns: int) -> None:
+    keep_small(tmp_path / "results", "20260101-000000-s-aa")
+    sql = "SELECT name, p50_latency.value AS p50, size.value AS size, p99_latency.n AS n FROM cases WHERE status = 'ok'"
+    shown = on_a_terminal(["query", sql], tmp_path, columns=columns)
+    assert all(cell_len(line) <= columns for line in shown.splitlines())
+    assert shown.count(" 2048") == 2, shown
+    assert "…" not in shown
+
+
+def test_a_figure_as_wide_as_the_terminal_is_not_indented() -> None:
+    assert "76.6 ±11.7%" in lines_of(Table("", (Column("p50 µs", ("76.6 ±11.7%",), numeric=True),) * 2), 12)
+
+
+def test_the_exponent_is_part_of_a_number() -> None:
+    assert shortened("-1.5e-05 xxx yyy zzz", 10) == "… zzz"
+    assert shortened("-1.5e-05 xxx yyy zzz", 18).startswith("-1.5e-05 ")
 
 
 def test_where_nothing_helps_a_row_takes_several_lines() -> None:

@@ -24,7 +24,7 @@ from bench.record.case import Case
 from bench.record.observation import Failure, Reading, SensorState
 from bench.report import view
 from bench.report.gauges import Gauges
-from bench.report.live import Live
+from bench.report.live import Live, is_drawn
 from bench.report.view import Scene, draw
 from bench.runner.events import REST, Sight
 from tests.report.test_tables import row
@@ -193,6 +193,22 @@ def test_memory_is_never_that_of_the_harness_or_of_another_case() -> None:
     assert gauges.memory(sight(RSS), CASE.name) == ["231 MiB resident"]
     blind = SensorState(sensor="process", source="", period_s=1, available=False, reason="no /proc")
     assert Gauges().memory(sight(states=(blind,)), CASE.name) == ["unavailable: no /proc"]
+
+
+def test_the_reason_that_matters_for_the_case_comes_first_and_is_short() -> None:
+    gpu = SensorState(
+        sensor="nvml", source="", period_s=1, available=False, reason="no NVIDIA driver (its library is not there)"
+    )
+    both = sight(states=(gpu, NO_POWER))
+    assert Gauges().power(both) == ["unavailable: no RAPL counters on this machine", "no NVIDIA driver"]
+    assert Gauges().power(both, on_gpu=True) == ["unavailable: no NVIDIA driver", "no RAPL counters on this machine"]
+
+
+@pytest.mark.parametrize(("value", "drawn"), [("false", True), ("0", True), ("", True), ("1", False), ("true", False)])
+def test_ci_counts_where_it_says_yes(monkeypatch: pytest.MonkeyPatch, value: str, drawn: bool) -> None:
+    with terminal(monkeypatch) as (console, _):
+        monkeypatch.setenv("CI", value)
+        assert is_drawn(console) is drawn
 
 
 def test_a_terminal_is_drawn_on_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,10 +68,11 @@ def test_there_is_a_roof_for_each_precision_and_count_of_threads_that_some_case_
 
 def test_no_two_numbers_lie_on_each_other():
     crowd = found(*((40.0 + at / 10, artifact(), 1) for at in range(8)))
-    places = sorted(number["intensity"] for number in data(crowd)["numbers"])
     made = drawing(crowd)
     assert isinstance(made, Drawing)
     low, high = made.spec["vconcat"][0]["layer"][1]["encoding"]["x"]["scale"]["domain"]
+    numbers = data(crowd)["numbers"]
+    places = sorted(number["intensity"] * (high / low) ** (number["shift"] / 640) for number in numbers)
     step = (high / low) ** (13.9 / 640)
     assert all(b / a > step for a, b in itertools.pairwise(places))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from bench.serve.shelf import Shelf
+from bench.serve.views import Asked
 from bench.store import baselines
 from bench.store.manifest import NAME, read_manifest, write_manifest
 from bench.store.tables import CASES
@@ -147,6 +149,16 @@ def test_a_comparison_says_what_bench_compare_prints(client: Client, results: Pa
     for line in printed.splitlines():
         if line.startswith("•"):
             assert line.removeprefix("•").strip() in told.text
+
+
+def test_the_command_that_is_shown_gives_the_same(client: Client, results: Path) -> None:
+    page = read(compared(client, FIRST, SECOND, only="*").text).text
+    shown = page.partition("on a terminal: ")[2].partition("\n")[0]
+    assert f"bench compare --only '*' --out {results} {FIRST} {SECOND}" in shown
+    words = shlex.split(shown)[:8]
+    assert bench(*words[1:], cwd=results).returncode == 0
+    dashes = Asked("-x", "b", only="-y*", allow=("cpu_model",)).command("results")
+    assert dashes == "bench compare '--only=-y*' --allow-mismatch cpu_model -- -x b"
 
 
 def test_a_comparison_in_json_is_that_of_bench_compare(client: Client, results: Path) -> None:

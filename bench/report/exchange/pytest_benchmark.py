@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-from polars.exceptions import PolarsError
 
-from bench.errors import UserError
 from bench.record.environment import Environment
 from bench.record.row import Row
+from bench.store import parquet
 from bench.store.manifest import Manifest
 from bench.store.tables import LATENCIES
 
@@ -52,16 +50,7 @@ def document(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str,
 
 def _samples(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
     """Latencies (s) by case id."""
-    path = folder / LATENCIES
-    try:
-        frame = pl.read_parquet(path, columns=["case_id", "latency_ns"])
-    except (PolarsError, OSError) as error:
-        raise UserError(
-            f"cannot read the samples: {str(error).splitlines()[0]}",
-            where=str(path),
-            remedy="run again, or restore the file",
-        ) from error
-    parts = frame.partition_by("case_id", as_dict=True)
+    parts = parquet.read(folder / LATENCIES, ["case_id", "latency_ns"]).partition_by("case_id", as_dict=True)
     return {str(case): part["latency_ns"].to_numpy() / _NANO for (case,), part in parts.items()}
 
 
