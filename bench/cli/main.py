@@ -16,14 +16,17 @@ from bench.cli.doctor import doctor
 from bench.cli.explain import explain
 from bench.cli.export import export
 from bench.cli.fetch import fetch
+from bench.cli.fleet import fleet
 from bench.cli.gate import gate
 from bench.cli.history import history
+from bench.cli.import_run import import_run
 from bench.cli.listing import list_command
 from bench.cli.pareto import pareto
 from bench.cli.plot import plot
 from bench.cli.profile import profile
 from bench.cli.query import query
 from bench.cli.recommend import recommend
+from bench.cli.remote import remote
 from bench.cli.report import report
 from bench.cli.roofline import roofline
 from bench.cli.run import run
@@ -91,8 +94,11 @@ app.command("tune")(tune)
 app.command("list")(list_command)
 app.command("export")(export)
 app.command("fetch")(fetch)
+app.command("remote")(remote)
+app.command("import")(import_run)
 app.add_typer(baseline)
 app.add_typer(cache)
+app.add_typer(fleet)
 app.add_typer(profile)
 app.command("ab")(ab)
 app.command("doctor")(doctor)

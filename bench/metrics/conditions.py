@@ -38,7 +38,8 @@ def warnings(seen: Observation) -> Iterator[str]:
         yield f"a hypervisor took {stolen / seconds:.1%} of a core's time from this machine while the case was measured"
     faults = _grown(telemetry, "process", "major_faults")
     if faults:
-        yield f"{faults:.0f} pages were read from disk in the measured phase"
+        pages = "page was" if round(faults) == 1 else "pages were"
+        yield f"{faults:.0f} {pages} read from disk in the measured phase"
     share = sampler_share(telemetry)
     if share is not None and share > _SAMPLER_BUSY:
         yield f"the sampler itself used {share:.1%} of a core"

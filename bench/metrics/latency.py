@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from bench.load.table import SCENARIOS
 from bench.metrics.processes import over_processes
+from bench.optional import NO_INTERVAL, installed
 from bench.record.measurement import Measurement
 from bench.record.observation import Int64s, Observation, Samples
 from bench.stats.bootstrap import hierarchical_interval
-from bench.stats.estimate import Estimate
+from bench.stats.estimate import Estimate, TooFew
 from bench.stats.interval import quantile_interval
 from bench.stats.outliers import outliers
 from bench.stats.percentile import min_samples
@@ -45,16 +46,18 @@ def block_medians(samples: Samples) -> npt.NDArray[np.float64]:
 def _percentile(streams: Sequence[Samples], q: float, confidence: float) -> Measurement:
     """The nearest-rank percentile with the interval of `bench.stats.interval`."""
     values, invocation, block = _pooled(streams)
-    estimate = quantile_interval(values, q, invocation, block, confidence=confidence)
-    if isinstance(estimate, Estimate) or estimate.n < min_samples(q):
-        return estimate.measurement("s", HOW, scale=_NANO)
-    # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
-    return Measurement(
-        value=float(np.quantile(values, q, method="inverted_cdf")) * _NANO,
-        unit="s",
-        n=estimate.n,
-        how=f"{HOW}; no interval: worth {int(estimate.n_effective)} independent samples of {estimate.needed}",
-    )
+    n, needed = len(values), min_samples(q)
+    if n < needed:
+        return TooFew(n=n, n_effective=float(n), needed=needed).measurement("s")
+    why = NO_INTERVAL
+    if installed("scipy"):
+        estimate = quantile_interval(values, q, invocation, block, confidence=confidence)
+        if isinstance(estimate, Estimate):
+            return estimate.measurement("s", HOW, scale=_NANO)
+        # Samples there are, but they came in bursts: the percentile stands, its interval cannot be told.
+        why = f"worth {int(estimate.n_effective)} independent samples of {estimate.needed}"
+    value = float(np.quantile(values, q, method="inverted_cdf"))
+    return Measurement(value=value * _NANO, unit="s", n=n, how=f"{HOW}; no interval: {why}")
 
 
 def _mean(streams: Sequence[Samples], confidence: float) -> Measurement:

@@ -15,36 +15,33 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import UserError
-from bench.load.table import SCENARIOS, lanes
+from bench.load.table import lanes
 from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import usable_cores
 from bench.machine.environment import read_environment
 from bench.metrics import quality
-from bench.metrics.floors import Floors
 from bench.metrics.parity import NO_EDGES
 from bench.metrics.robustness import NO_CORRUPTION, Outputs
-from bench.metrics.row import make_row
 from bench.record.case import Case
 from bench.record.codec import plain
 from bench.record.environment import Environment
-from bench.record.observation import Observation, Plan
+from bench.record.observation import Observation, Plan, Telemetry
 from bench.record.profile import Profile
 from bench.record.row import Row
-from bench.runner.events import Events
+from bench.runner.events import REST, Events, Sight
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle, still_nothing
+from bench.runner.rows import Key, invocations, row_of
 from bench.runner.slower import explain_slower, job_for
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
 from bench.sensors.table import DEFAULT
-from bench.store import journal, runs, tables
+from bench.store import journal, kept, runs, transit
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 from bench.worker.measure import CORRUPTED, EDGES, measure
 from bench.worker.messages import Errand, Job
 from bench.worker.profile import profile_case
-
-Key = tuple[str, int]
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +65,7 @@ def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path 
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         try:
             subjects = make_subjects(planned, Path(scratch), events, tensorboard)
-            manifest = _manifest(folder.name, planned, subjects)
+            manifest = manifest_of(folder.name, planned, subjects)
             write_manifest(folder, manifest)
         except BaseException:
             runs.remove(folder)
@@ -84,23 +81,37 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
     """
     manifest = read_manifest(folder)
     if manifest.status == "complete":
-        return RunResult(folder=str(folder), manifest=manifest, rows=tuple(tables.read_cases(folder)))
+        return RunResult(folder=str(folder), manifest=manifest, rows=tuple(kept.read_rows(folder)))
+    if manifest.fleet is not None:
+        raise UserError(
+            "the run is a machine's part of a fleet",
+            where=str(folder),
+            remedy=f"`bench fleet run --resume {manifest.fleet}` goes on with all of it",
+        )
     same_machine(manifest.environment, read_environment(), folder)
-    planned = plan_again(manifest)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        lost = {model.name: still_nothing(model) for model in manifest.models if not model.content}
-        sources = {name: source for name, source in planned.sources.items() if name not in lost}
-        planned = msgspec.structs.replace(planned, sources=sources)
-        subjects = make_subjects(planned, Path(scratch), events, tensorboard) | lost
-        now = {name: subject.entry for name, subject in subjects.items()}
-        for model in manifest.models:
-            if model.name not in now or now[model.name].content != model.content:
-                raise UserError(
-                    f"the model {model.name!r} or its data changed since the run began",
-                    where=model.given,
-                    remedy="start a new run, or put the old files back",
-                )
+        subjects = subjects_again(manifest, Path(scratch), events, tensorboard)
         return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+
+
+def subjects_again(
+    manifest: Manifest, scratch: Path, events: Events, tensorboard: Path | None = None
+) -> dict[str, Subject]:
+    """What a stopped run measures, as it was when it began. Raises `UserError` where it is not."""
+    planned = plan_again(manifest)
+    lost = {model.name: still_nothing(model) for model in manifest.models if not model.content}
+    sources = {name: source for name, source in planned.sources.items() if name not in lost}
+    planned = msgspec.structs.replace(planned, sources=sources)
+    subjects = make_subjects(planned, scratch, events, tensorboard) | lost
+    now = {name: subject.entry for name, subject in subjects.items()}
+    for model in manifest.models:
+        if model.name not in now or now[model.name].content != model.content:
+            raise UserError(
+                f"the model {model.name!r} or its data changed since the run began",
+                where=model.given,
+                remedy="start a new run, or put the old files back",
+            )
+    return subjects
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -134,7 +145,7 @@ def step_by_step(planned: Planned, events: Events) -> Iterator[Steps]:
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         subjects = make_subjects(planned, Path(scratch), events)
-        manifest = _manifest("", planned, subjects)
+        manifest = manifest_of("", planned, subjects)
         with _sampler(planned.plan) as sampler:
             yield Steps(_Conductor(Path(scratch), manifest, subjects, Path(scratch), events), sampler)
 
@@ -154,6 +165,7 @@ class _Conductor:
     def carry_out(self) -> RunResult:
         """Measure what is not on record yet, then write the tables. Raises `UserError` where another process does."""
         with self._lock(), Interrupts() as interrupts:
+            transit.unseal(self.folder)
             self.seen = {(o.case.id, o.invocation): o for o in journal.read(self.folder)}
             return self._carry_out(interrupts)
 
@@ -165,6 +177,7 @@ class _Conductor:
         try:
             with _sampler(plan) as sampler:
                 rest = can_measure_energy(sampler)
+                self.events.watching(self._sight(sampler, rest))
                 for case, invocation in todo:
                     found = self._invoke(case, invocation, sampler, rest, interrupts)
                     journal.append(self.folder, found)
@@ -179,6 +192,16 @@ class _Conductor:
                 write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
             raise
         return self._keep("complete")
+
+    def _sight(self, sampler: Sampler, rest: bool) -> Sight:
+        plan = self.manifest.plan
+        idle_s = 2 * plan.idle_s if rest else 0.0
+        return Sight(
+            latest=sampler.latest,
+            sensors=sampler.states,
+            apart=lambda case: share_out(self.usable, _cores_used(case)).harness is not None,
+            each_s=(idle_s + plan.warmup_min_s + plan.min_s, idle_s + plan.warmup_max_s + plan.max_s),
+        )
 
     def step(self, asked: Case, sampler: Sampler, anew: bool) -> Step:
         """Every invocation of one case, now; kept nowhere but here. Raises KeyboardInterrupt."""
@@ -197,10 +220,14 @@ class _Conductor:
         idle_s = self.manifest.plan.idle_s
         harness = share_out(self.usable, _cores_used(case)).harness
         with interrupts.allowed(), keep_to(harness, sampler.pid):
-            before = (watch_idle(sampler, idle_s),) if rest else ()
+            before = (self._at_rest(sampler, idle_s),) if rest else ()
             found = self._observe(case, invocation, sampler)
-            after = (watch_idle(sampler, idle_s),) if rest else ()
+            after = (self._at_rest(sampler, idle_s),) if rest else ()
         return self._evaluated(msgspec.structs.replace(found, idle=before + after))
+
+    def _at_rest(self, sampler: Sampler, seconds: float) -> Telemetry:
+        self.events.progress(REST, 0, None)
+        return watch_idle(sampler, seconds)
 
     def _explain(self, interrupts: Interrupts) -> None:
         """Say of every row that should be faster than fp32 and is not why; the profiles for it stay in the run."""
@@ -233,11 +260,7 @@ class _Conductor:
     def _keep(self, status: Literal["interrupted", "complete"]) -> RunResult:
         rows = self._rows()
         manifest = msgspec.structs.replace(self.manifest, status=status)
-        tables.write_cases(self.folder, manifest.run_id, rows)
-        tables.write_samples(self.folder, self.seen.values())
-        write_manifest(self.folder, manifest)
-        if status == "complete":
-            journal.drop(self.folder)
+        kept.keep(self.folder, manifest, rows, self.seen.values())
         return RunResult(folder=str(self.folder), manifest=manifest, rows=tuple(rows))
 
     def _observe(self, case: Case, invocation: int, sampler: Sampler) -> Observation:
@@ -299,22 +322,15 @@ class _Conductor:
         return [self._row(case) for case in self.manifest.cases if (case.id, 0) in self.seen]
 
     def _row(self, case: Case) -> Row:
-        plan, subject = self.manifest.plan, self.subjects[case.model]
-        row = make_row(
+        subject = self.subjects[case.model]
+        return row_of(
             case,
-            [self.seen[case.id, at] for at in range(_invocations(case, plan)) if (case.id, at) in self.seen],
+            self.seen,
+            manifest=self.manifest,
+            entry=subject.entry,
             artifact=subject.artifact(case),
-            dataset=subject.entry.dataset,
-            plan=plan,
-            floors=Floors(
-                metric=subject.entry.metric,
-                quality=subject.entry.quality_floor,
-                agreement=subject.entry.agreement_floor,
-                about=subject.entry.floor_about,
-                missed=self.manifest.suite.get("floors", "warn"),
-            ),
+            why_not_faster=self.why.get(case.id),
         )
-        return msgspec.structs.replace(row, why_not_faster=self.why.get(case.id))
 
 
 def _errand(found: Observation, name: str, path: Path, absent: str) -> Outputs:
@@ -332,20 +348,15 @@ def _rounds(cases: Sequence[Case], plan: Plan, subjects: dict[str, Subject]) -> 
     """
     order = random.Random(plan.seed)
     rounds = []
-    for invocation in range(max(_invocations(case, plan) for case in cases)):
+    for invocation in range(max(invocations(case, plan) for case in cases)):
         there = [
             case
             for case in cases
-            if invocation == 0 or (invocation < _invocations(case, plan) and subjects[case.model].artifact(case))
+            if invocation == 0 or (invocation < invocations(case, plan) and subjects[case.model].artifact(case))
         ]
         order.shuffle(there)
         rounds += [(case, invocation) for case in there]
     return rounds
-
-
-def _invocations(case: Case, plan: Plan) -> int:
-    """As many as the suite asks for, or as the scenario needs for a figure."""
-    return max(plan.invocations, SCENARIOS[case.scenario].invocations)
 
 
 def _cores_used(case: Case) -> int:
@@ -360,7 +371,8 @@ def _sampler(plan: Plan) -> Sampler:
     return Sampler((*DEFAULT, "tdp"), options={"tdp": {"tdp_w": plan.tdp_w, "idle_w": plan.idle_w}})
 
 
-def _manifest(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:
+def manifest_of(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:
+    """What a run of these subjects begins with, on this machine."""
     return Manifest(
         run_id=run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -13,6 +13,7 @@ import numpy as np
 from bench.errors import UserError
 from bench.machine.cores import share_out
 from bench.machine.cpu import usable_cores
+from bench.optional import need
 from bench.record.case import Case
 from bench.record.observation import Observation, Plan
 from bench.runner.trial import Trial
@@ -49,6 +50,7 @@ def selftest(rounds: int, progress: Callable[[str], None]) -> tuple[Check, ...]:
     Raises:
         UserError: a trial case cannot be measured at all on this machine.
     """
+    need("scipy")
     if rounds < 4:
         raise UserError("too few rounds to tell anything", where="--rounds", remedy="give 4 or more")
     with tempfile.TemporaryDirectory(prefix="bench-selftest-") as scratch:

@@ -10,6 +10,7 @@ from bench.analyse.faster import Pair, pairs
 from bench.errors import UserError
 from bench.machine.cores import share_out
 from bench.machine.cpu import usable_cores
+from bench.optional import installed
 from bench.record.artifact import Bundle
 from bench.record.environment import Environment
 from bench.record.observation import Plan
@@ -66,13 +67,14 @@ def explain_slower(
 ) -> None:
     """Put into `into`, by case id, why each row that should be faster than fp32 and is not is not.
 
-    What is found is there at once, so that an interruption leaves the rest as it is. Raises `UserError` where the
-    disk refuses.
+    What is found is there at once, so that an interruption leaves the rest as it is. Without intervals nothing can be
+    said: the profiles are kept, for where it can. Raises `UserError` where the disk refuses.
     """
     for pair in pairs(rows):
         if not pair.gain.sure:
             mine, theirs = profiled(folder, pair.row, make), profiled(folder, pair.reference, make)
-            into[pair.row.case.id] = why(pair, mine, theirs, environment, rows)
+            if installed("scipy"):
+                into[pair.row.case.id] = why(pair, mine, theirs, environment, rows)
 
 
 def why(pair: Pair, mine: Profile, theirs: Profile, environment: Environment, rows: Sequence[Row]) -> str:

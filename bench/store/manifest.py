@@ -41,7 +41,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Content of `manifest.json`. `request` repeats what the command was asked for, so that a run resumes.
 
-    `profile` is the whole hardware profile that the run was made under, or None.
+    `profile` is the whole hardware profile that the run was made under; `fleet` names the fleet that it is a part of.
     """
 
     run_id: str
@@ -56,6 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     notes: tuple[str, ...] = ()
     profile: dict[str, Any] | None = None
+    fleet: str | None = None
     schema: int = SCHEMA
 
 

@@ -128,6 +128,11 @@ def test_a_profile_gives_prices_and_peaks(tmp_path: Path) -> None:
     assert at.peaks.name == "generic-cpu"
 
 
+def test_a_profile_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown hardware profile 'nope'"):
+        gather([keep_small(tmp_path, ONE)], profile="nope")
+
+
 def test_the_last_of_several_runs_is_compared_with_the_first(tmp_path: Path) -> None:
     found = gather([keep_small(tmp_path, ONE), keep_small(tmp_path, TWO, latency_us=100.0)])
     assert found.comparison is not None
