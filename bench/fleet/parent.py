@@ -1,0 +1,396 @@
+"""The parent of a fleet: plans, exports once, hands out cases, keeps each result as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.errors import UserError
+from bench.fleet import station
+from bench.fleet.book import Book, Lost
+from bench.fleet.link import MACHINE, TARGET, Ended, Link, SchedulerLost
+from bench.fleet.messages import Announcement, Order, Outcome
+from bench.fleet.parcels import PIECE_BYTES, Parcel, pack_parcels
+from bench.fleet.planning import plan_fleet, shuffled
+from bench.fleet.record import Fleet, create, read_fleet, write_fleet
+from bench.fleet.roll import Member, Roll
+from bench.fleet.shelf import PHASE, Place, Shelf
+from bench.record.codec import pack, unpack
+from bench.record.observation import Failure, Observation
+from bench.record.profile import Profile
+from bench.record.row import Row
+from bench.runner.conduct import RunResult, manifest_of, subjects_again
+from bench.runner.events import Events
+from bench.runner.interrupt import Interrupts
+from bench.runner.plan import Request, Subject, make_subjects
+from bench.store import runs as run_folders
+
+POLL_S = 0.5
+_SLOW_WRITE = 50
+"""`fleet.json` is written when so many times as long has passed as writing it took: that stays a share of the time."""
+
+
+class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet as it stands: its folder, its record, and the runs of its machines. `stopped` by Ctrl-C."""
+
+    folder: str
+    fleet: Fleet
+    runs: tuple[RunResult, ...]
+    stopped: bool = False
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """Patience, s: for a worker of a target where there is none, and for a sign of life of one that is there."""
+
+    wait_s: float = 60.0
+    lost_after_s: float = 60.0
+
+
+def start_fleet(
+    request: Request, targets: Sequence[str], link: Link, results: Path, events: Events, terms: Terms
+) -> FleetResult:
+    """Measure a suite on every target: those named, or those of the workers that are there.
+
+    Raises:
+        UserError: a named target has no worker, nothing fits, or a model cannot be used; nothing is left then.
+        KeyboardInterrupt: stopped before the first case was handed out; nothing is left then either.
+    """
+    roll = Roll(link, events.stage, lost_after_s=terms.lost_after_s)
+    try:
+        told = _meet(roll, link, targets, terms.wait_s)
+    except SchedulerLost as error:
+        raise UserError(f"the scheduler is gone: {error}", where="--scheduler", remedy="start it again") from None
+    planned, scopes = plan_fleet(request, told)
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        subjects = make_subjects(planned, Path(scratch), events)
+        folder = create(results, planned.suite.name)
+        try:
+            plan = manifest_of(folder.name, planned, subjects)
+            fleet = Fleet(fleet_id=folder.name, created=plan.created, status="running", targets=scopes, plan=plan)
+            write_fleet(folder, fleet)
+            parcels = pack_parcels(subjects, Path(scratch))
+        except BaseException:
+            run_folders.remove(folder)
+            raise
+        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms).carry_out()
+
+
+def resume_fleet(folder: Path, link: Link, events: Events, terms: Terms) -> FleetResult:
+    """Go on with a stopped fleet, on whatever cluster: what is on record stays, the rest is measured.
+
+    Raises:
+        UserError: it is complete, or a model or its data are not what they were.
+    """
+    fleet = read_fleet(folder)
+    if fleet.status == "complete":
+        raise UserError("the fleet is complete", where=str(folder), remedy="`bench fleet show` has its table")
+    roll = Roll(link, events.stage, lost_after_s=terms.lost_after_s)
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        subjects = subjects_again(fleet.plan, Path(scratch), events)
+        parcels = pack_parcels(subjects, Path(scratch))
+        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms).carry_out()
+
+
+def _meet(roll: Roll, link: Link, targets: Sequence[str], wait_s: float) -> list[Announcement]:
+    """What the workers of these targets say of themselves (none named: all), once there is one of each."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        roll.look()
+        told = [m.told for m in roll.members.values() if m.told is not None and not m.refused]
+        there = {each.target for each in told}
+        missing = [target for target in targets if target not in there]
+        if told and not missing and not roll.asking:
+            return [each for each in told if not targets or each.target in targets]
+        if time.monotonic() > deadline:
+            have = "; ".join(roll.refusals()) or "no worker has joined"
+            raise UserError(
+                f"no worker of target {' or '.join(missing)}: {', '.join(sorted(there)) or have}" if missing else have,
+                where="--target" if missing else "--scheduler",
+                remedy="start some with `bench fleet worker ADDRESS`, or give --wait more seconds",
+            )
+        for ended in link.wait(POLL_S):
+            roll.hear(ended)
+
+
+@dataclass
+class _Case:
+    """A case in flight."""
+
+    member: Member
+    target: str
+    case: str
+    place: Place
+
+
+@dataclass
+class _Sending:
+    """A parcel in flight; `at` is where its next piece begins, past its end when the worker checks it."""
+
+    member: Member
+    store: str
+    parcel: Parcel
+    name: str
+    at: int = 0
+
+
+class _Parent:
+    """One fleet in progress."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fleet: Fleet,
+        subjects: dict[str, Subject],
+        parcels: dict[str, Parcel],
+        roll: Roll,
+        link: Link,
+        events: Events,
+        terms: Terms,
+    ) -> None:
+        self.folder, self.fleet, self.subjects, self.parcels = folder, fleet, subjects, parcels
+        self.roll, self.link, self.events, self.terms = roll, link, events, terms
+        self.shelf = Shelf(folder, fleet.plan, subjects)
+        self.cases = {case.id: case for case in fleet.plan.cases}
+        self.book = Book(shuffled(fleet.cells(), fleet.plan.plan.seed))
+        self.lost = list(fleet.lost)
+        self.flying: dict[str, _Case | _Sending] = {}
+        self.stores: dict[str, set[str]] = {}
+        self.number = 0
+        self.idle_since: float | None = None
+        self.written_at, self.write_took = 0.0, 0.0
+
+    def carry_out(self) -> FleetResult:
+        """Hand out what is not on record yet, then write the tables."""
+        why, stopped = None, False
+        status: Literal["interrupted", "complete"] = "interrupted"
+        with Interrupts() as interrupts:
+            self._recall()
+            self.roll.unfit = self._unfit
+            self.roll.judge_anew()
+            self.events.begin(self.book.total, self.book.total - self.book.left)
+            try:
+                why = self._carry_out(interrupts)
+                if why is None:
+                    status = "complete"
+            except SchedulerLost as error:
+                why = f"the scheduler is gone ({error}); start it again, then go on with --resume {self.folder.name}"
+            except KeyboardInterrupt:
+                why, stopped = f"stopped; go on with --resume {self.folder.name}", True
+            except UserError:
+                # What is in the journals is whole, and the fleet can go on later.
+                with contextlib.suppress(UserError):
+                    self._note("interrupted", "the disk refused")
+                raise
+            return self._keep(status, why, stopped, interrupts)
+
+    def _recall(self) -> None:
+        """What the folders of a stopped fleet hold is on record; they are the truth, and `fleet.json` may lag."""
+        lost = {(each.target, each.case) for each in self.lost}
+        for place, seen in self.shelf.reopen(self._found_runs()):
+            self.book.record(place.target, seen.case.id)
+            failure = seen.failure
+            if failure is not None and failure.phase == PHASE and (place.target, seen.case.id) not in lost:
+                self.lost.append(Lost(place.target, seen.case.id, 0, place.run_id, failure.reason))
+
+    def _found_runs(self) -> list[str]:
+        beside = (path.parent for path in self.folder.parent.glob(f"{self.folder.name}-*/manifest.json"))
+        return sorted({*self.fleet.runs, *(folder.name for folder in beside)})
+
+    def _carry_out(self, interrupts: Interrupts) -> str | None:
+        """Until all is on record; else why it is not."""
+        while self.book.left:
+            for member, how in self.roll.look():
+                self._gone(member, how)
+            self._assign()
+            if (why := self._nobody()) is not None:
+                return why
+            for ended in self.link.wait(POLL_S):
+                self._ended(ended)
+            # Only here: what came is kept before a Ctrl-C is heard.
+            interrupts.check()
+        return None
+
+    def _unfit(self, told: Announcement) -> str | None:
+        scope = self.fleet.targets.get(told.target)
+        if scope is None:
+            return f"this fleet has no target {told.target}"
+        lacking = [name for name in scope.optional if name in told.lacks]
+        return f"it lacks {', '.join(lacking)}, which the others of its target have" if lacking else None
+
+    def _assign(self) -> None:
+        for member, told in self.roll.ready():
+            while member.work is None and (case_id := self.book.peek(told.target)) is not None:
+                case = self.cases[case_id]
+                subject = self.subjects[case.model]
+                if subject.artifact(case) is None:
+                    # There is nothing to measure: the row says why, and no machine has to be asked.
+                    self.book.take(told.target, member.address)
+                    self._put(self.shelf.place(told), told.target, (subject.missing(case, 0),))
+                    continue
+                parcel = self.parcels[case.model]
+                there = self.stores.setdefault(told.store, set(told.bundles))
+                if parcel.key not in there:
+                    self.number += 1
+                    self._send(_Sending(member, told.store, parcel, f"{self.folder.name}-{self.number}"))
+                    continue
+                self.book.take(told.target, member.address)
+                order = Order(case=case, plan=self.shelf.plan_for(told), suite=self.fleet.plan.suite, bundle=parcel.key)
+                self.events.case(case, 0)
+                self._fly(
+                    _Case(member, told.target, case_id, self.shelf.place(told)),
+                    f"{case_id}-{told.target}",
+                    station.measure,
+                    pack(order),
+                    needs={f"{TARGET}{told.target}": 1, MACHINE: 1},
+                )
+
+    def _fly(self, work: _Case | _Sending, name: str, function: object, *given: object, needs: dict[str, int]) -> None:
+        # The key is of the case and its target; the number keeps a second try apart from a first that is forgotten.
+        self.number += 1
+        key = f"bench-{self.folder.name}-{name}-{self.number}"
+        self.flying[key] = work
+        work.member.work = key
+        self.link.submit(key, work.member.address, function, *given, needs=needs)  # type: ignore[arg-type]
+
+    def _send(self, sending: _Sending) -> None:
+        """The next piece, or the word that it was the last."""
+        parcel, at = sending.parcel, sending.at
+        if at < parcel.size:
+            sending.at += PIECE_BYTES
+            self._fly(sending, "piece", station.take_piece, sending.name, at, parcel.piece(at), needs={MACHINE: 1})
+        else:
+            sending.at = -1
+            self._fly(sending, "parcel", station.take_in, sending.name, parcel.key, needs={MACHINE: 1})
+
+    def _ended(self, ended: Ended) -> None:
+        if self.roll.hear(ended):
+            return
+        work = self.flying.pop(ended.key, None)
+        if work is None:
+            return
+        work.member.work = None
+        if isinstance(work, _Sending):
+            if ended.error is not None:
+                self.roll.refuse(work.member, f"it could not take a bundle in: {ended.error}")
+            elif work.at >= 0:
+                self._send(work)
+            else:
+                self.stores[work.store].add(work.parcel.key)
+        elif ended.answer is not None:
+            outcome = unpack(ended.answer, Outcome)
+            self._put(work.place, work.target, outcome.seen)
+        else:
+            told = work.member.told
+            if told is not None:
+                # It may be that its bundles were cleared away: they are sent again.
+                self.stores.get(told.store, set()).clear()
+            self._failed(work, f"worker {work.member.name} failed: {ended.error}")
+
+    def _gone(self, member: Member, how: str) -> None:
+        work = self.flying.pop(member.work or "", None)
+        if member.work is not None:
+            self.link.forget(member.work)
+        if isinstance(work, _Case):
+            self._failed(work, f"lost worker {member.name}: {how}")
+
+    def _failed(self, work: _Case, reason: str) -> None:
+        lost = self.book.lose(work.target, work.case, work.member.address, reason)
+        case = self.cases[work.case]
+        if lost is None:
+            self.events.stage(f"{case.name} on {work.target} is to do again: {reason}")
+            return
+        self.lost.append(lost)
+        told = f"{reason}; given up after {lost.tries} tries"
+        seen = Observation(case=case, invocation=0, status="failed", failure=Failure(reason=told, phase=PHASE))
+        self.events.done(self.shelf.put(work.place, (seen,)))
+        self._note()
+
+    def _put(self, place: Place, target: str, seen: Sequence[Observation]) -> None:
+        case = seen[0].case
+        if case.id in place.cases or not self.book.record(target, case.id):
+            return
+        self.events.done(self.shelf.put(place, seen))
+        self._note()
+
+    def _nobody(self) -> str | None:
+        """That nothing has gone on for too long, since the workers that it takes are not there."""
+        now = time.monotonic()
+        if self.flying or self.roll.asking or not self.book.left:
+            self.idle_since = None
+            return None
+        if self.idle_since is None:
+            self.idle_since = now
+            self.events.stage(f"waiting for a worker of target {' or '.join(self.book.open_targets())}")
+        if now - self.idle_since < self.terms.wait_s:
+            return None
+        left = ", ".join(f"{target} ({self.book.left_of(target)} cases)" for target in self.book.open_targets())
+        none = f"no worker of target {left} for {self.terms.wait_s:g} s"
+        return "; ".join([none, *self.roll.refusals(), f"start one, then go on with --resume {self.folder.name}"])
+
+    def _note(self, status: Literal["running", "interrupted", "complete"] = "running", why: str | None = None) -> None:
+        """Bring `fleet.json` up to date: now where the fleet ends, else as often as it is cheap."""
+        began = time.monotonic()
+        if status == "running" and began - self.written_at < _SLOW_WRITE * self.write_took:
+            return
+        places = sorted(self.shelf.places.items())
+        self.fleet = msgspec.structs.replace(
+            self.fleet,
+            status=status,
+            why=why,
+            runs=tuple(run_id for run_id, _ in places),
+            done={run_id: tuple(place.cases) for run_id, place in places},
+            lost=tuple(self.lost),
+        )
+        write_fleet(self.folder, self.fleet)
+        self.written_at = time.monotonic()
+        self.write_took = self.written_at - began
+
+    def _keep(
+        self, status: Literal["interrupted", "complete"], why: str | None, stopped: bool, interrupts: Interrupts
+    ) -> FleetResult:
+        for key in list(self.flying):
+            self.link.forget(key)
+        made = []
+        for _, place in sorted(self.shelf.places.items()):
+            make = (lambda place, row: self._profile(place, row, interrupts)) if status == "complete" else None
+            made.append(self.shelf.keep(place, status, make))
+        self._note(status, why)
+        return FleetResult(folder=str(self.folder), fleet=self.fleet, runs=tuple(made), stopped=stopped)
+
+    def _profile(self, place: Place, row: Row, interrupts: Interrupts) -> Profile:
+        """A profile of a row from a worker of the machine that measured it, or why there is none."""
+        left = Profile(target=row.case.target, reason="its machine has left the fleet")
+        parcel = self.parcels.get(row.case.model)
+        found = next(((m, t) for m, t in self.roll.ready() if self.shelf.place(t) is place), None)
+        if found is None or parcel is None:
+            return left
+        member, told = found
+        self.events.stage(f"profiling {row.case.name}", passing=True)
+        order = Order(case=row.case, plan=self.shelf.plan_for(told), suite=self.fleet.plan.suite, bundle=parcel.key)
+        self.number += 1
+        key = f"bench-{self.folder.name}-profile-{self.number}"
+        member.work = key
+        try:
+            self.link.submit(key, member.address, station.profile, pack(order), pack(row), needs={MACHINE: 1})
+            while all(member is not gone for gone, _ in self.roll.look()):
+                interrupts.check()
+                for ended in self.link.wait(POLL_S):
+                    if ended.key == key:
+                        failed = Profile(target=row.case.target, reason=str(ended.error))
+                        return failed if ended.answer is None else unpack(ended.answer, Profile)
+                    self.roll.hear(ended)
+        except SchedulerLost:
+            pass
+        except KeyboardInterrupt:
+            return Profile(target=row.case.target, reason="it was stopped before it was profiled")
+        finally:
+            member.work = None
+            self.link.forget(key)
+        return left

@@ -1,0 +1,169 @@
+"""Who is there: workers that came, were asked who they are, fell silent or went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench import __version__
+from bench.fleet import station
+from bench.fleet.link import TARGET, Ended, Link, Seen
+from bench.fleet.messages import Announcement
+from bench.record.codec import unpack
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Member:
+    """A worker. `told` is None until it has answered; a `refused` one is given nothing. `work` is what it is at."""
+
+    address: str
+    seen: Seen
+    beat_at: float
+    told: Announcement | None = None
+    refused: str | None = None
+    work: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As people know it."""
+        return self.seen.name if self.told is None else f"{self.seen.name} on {self.told.host}"
+
+
+class Roll:
+    """The workers of a cluster, asked for now and then.
+
+    Args:
+        link: the line to the cluster.
+        say: is told who comes and goes.
+        lost_after_s: a worker that gives no sign of life for so long is counted as gone, whether the scheduler
+            holds on to it or not.
+    """
+
+    def __init__(
+        self, link: Link, say: Say, *, lost_after_s: float = 60.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._link, self._say, self._clock = link, say, clock
+        self._lost_after_s = lost_after_s
+        self._silent: dict[str, float] = {}
+        self._asked = 0
+        self._asking: dict[str, str] = {}
+        self.members: dict[str, Member] = {}
+        self.unfit: Callable[[Announcement], str | None] = lambda told: None
+
+    @property
+    def asking(self) -> bool:
+        """Whether a worker has still to say who it is."""
+        return bool(self._asking)
+
+    def ready(self) -> Iterator[tuple[Member, Announcement]]:
+        """Those that may be given work, and are at none; of each machine none where another is at work there."""
+        busy = {m.told.machine for m in self.members.values() if m.told is not None and m.work is not None}
+        for member in list(self.members.values()):
+            told = member.told
+            if told is None or member.refused or member.work is not None or told.machine in busy:
+                continue
+            yield member, told
+            if member.work is not None:
+                busy.add(told.machine)
+
+    def look(self) -> list[tuple[Member, str]]:
+        """Those that went since the last look, and how. Raises `SchedulerLost`."""
+        now, there = self._clock(), self._link.members()
+        gone = []
+        for address, member in list(self.members.items()):
+            seen = there.get(address)
+            if seen is None:
+                gone.append(self._drop(member, "it left the cluster"))
+            elif seen.beat != member.seen.beat:
+                member.seen, member.beat_at = seen, now
+            elif now - member.beat_at > self._lost_after_s:
+                self._silent[address] = seen.beat
+                gone.append(self._drop(member, f"it gave no sign of life for {self._lost_after_s:g} s"))
+        for address, seen in there.items():
+            if address in self.members or self._silent.get(address) == seen.beat:
+                continue
+            self._silent.pop(address, None)
+            self._welcome(Member(address, seen, now))
+        self._silent = {address: beat for address, beat in self._silent.items() if address in there}
+        return gone
+
+    def hear(self, ended: Ended) -> bool:
+        """Whether that was a worker's word of who it is, which is then known."""
+        address = self._asking.pop(ended.key, None)
+        if address is None:
+            return False
+        member = self.members.get(address)
+        if member is None:
+            return True
+        if ended.answer is None:
+            self.refuse(member, str(ended.error))
+            return True
+        told = unpack(ended.answer, Announcement)
+        member.told = told
+        reason = (
+            f"it has version {told.version}, not {__version__}" if told.version != __version__ else self.unfit(told)
+        )
+        if reason is not None:
+            self.refuse(member, reason)
+        else:
+            self._say(f"worker {member.name}: target {told.target}, machine {told.machine}")
+        return True
+
+    def refuse(self, member: Member, reason: str) -> None:
+        """Give it nothing more."""
+        member.refused = reason
+        self._say(f"worker {member.name} is given nothing: {reason}")
+
+    def refusals(self) -> list[str]:
+        """Why workers that are there are given nothing."""
+        return [f"worker {m.name} cannot be used: {m.refused}" for m in self.members.values() if m.refused]
+
+    def judge_anew(self) -> None:
+        """`unfit` has changed."""
+        for member in self.members.values():
+            reason = self.unfit(member.told) if member.told is not None and not member.refused else None
+            if reason is not None:
+                self.refuse(member, reason)
+
+    def _welcome(self, member: Member) -> None:
+        self.members[member.address] = member
+        if not any(name.startswith(TARGET) for name in member.seen.resources):
+            self.refuse(
+                member, "it names no target: start it by `bench fleet worker`, or with --preload bench.fleet.preload"
+            )
+            return
+        self._asked += 1
+        key = f"bench-who-{self._asked}-{id(self):x}"
+        self._asking[key] = member.address
+        self._link.submit(key, member.address, station.announce, needs={})
+
+    def _drop(self, member: Member, how: str) -> tuple[Member, str]:
+        del self.members[member.address]
+        for key in [key for key, address in self._asking.items() if address == member.address]:
+            del self._asking[key]
+            self._link.forget(key)
+        self._say(f"lost worker {member.name}: {how}")
+        return member, how
+
+
+def present(link: Link, wait_s: float = 10.0) -> list[dict[str, str]]:
+    """A line for each worker that is there; one that does not answer in time is shown as silent."""
+    roll = Roll(link, lambda message: None)
+    roll.look()
+    deadline = time.monotonic() + wait_s
+    while roll.asking and time.monotonic() < deadline:
+        for ended in link.wait(max(0.0, deadline - time.monotonic())):
+            roll.hear(ended)
+    return [
+        {
+            "worker": member.seen.name,
+            "target": "" if member.told is None else member.told.target,
+            "machine": "" if member.told is None else member.told.machine,
+            "host": "" if member.told is None else member.told.host,
+            "state": member.refused or ("busy or silent" if member.told is None else "ready"),
+        }
+        for member in roll.members.values()
+    ]
