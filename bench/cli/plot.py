@@ -46,7 +46,7 @@ def plot(
     out: OutOption = Path("results"),
 ) -> None:
     """Draw a chart of a run as a picture, the same as in its report."""
-    from bench.report.charts.choose import drawings, joined, places
+    from bench.report.charts.choose import drawings, joined, not_drawn, places
     from bench.report.charts.draw import check_suffix, image, seen_in
     from bench.report.charts.kinds import kind_of
     from bench.runner.gather import gather
@@ -57,10 +57,11 @@ def plot(
     title = kind_of(kind).title
     gathered = gather([find(run, out)], baseline=baseline, results=out, profile=profile)
     chosen = places(only, gathered, "--only") if only else None
-    drawing = joined(drawings(gathered, kind, x, y), title, f"{gathered.runs[0].manifest.run_id}: {kind}")
+    made = drawings(gathered, kind, x, y)
+    drawing = joined(made, title, f"{gathered.runs[0].manifest.run_id}: {kind}")
     write_bytes(output, image(drawing, output.suffix, chosen, scale=scale, dark=dark))
     progress = consoles()[1]
     left = seen_in(drawing, chosen)
-    if left:
-        progress.print(left, soft_wrap=True, markup=False)
+    for told in [*not_drawn(made), *([left] if left else [])]:
+        progress.print(told, soft_wrap=True, markup=False)
     progress.print(f"chart in {output}", soft_wrap=True, markup=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bench.analyse.kinds import better_by
 from bench.optional import NO_INTERVAL
 from bench.quality import METRICS as QUALITY
 from bench.record.environment import Environment
 from bench.record.measurement import Measurement
-from bench.record.metric import METRICS
+from bench.record.metric import METRICS, Direction
 from bench.record.row import Row
 from bench.report.training import trained
 from bench.report.units import digits, scale_for, spread
@@ -179,27 +181,37 @@ def _figure_column(figure: _Figure, rows: Sequence[Row], metric: str | None) -> 
     named = QUALITY[metric].title if figure.metric == "accuracy" and metric else figure.title
     title = f"{named} {unit}".strip()
     cells = tuple(_cell(m, factor, figure) for m in found)
-    best = frozenset() if spec.better == "neither" else _best(rows, found, min if spec.better == "lower" else max)
+    better = better_by(figure.metric, metric) or spec.better
+    best = best_rows(rows, [m.value for m in found], lambda _: better)
     return Column(title, cells, figure.priority if known else LAST, numeric=True, best=best)
 
 
-def _best(rows: Sequence[Row], found: Sequence[Measurement], pick: Callable[[list[float]], float]) -> frozenset[int]:
-    """The best rows of each group that may be compared: alike in threads, batch, scenario and options.
+def best_rows(
+    rows: Sequence[Row],
+    values: Sequence[float | None],
+    better: Callable[[Sequence[int]], Direction],
+    runs: Sequence[int] | None = None,
+) -> frozenset[int]:
+    """Places of the best of each group that may be compared: alike in run, model, threads, batch, scenario, options.
 
-    A row that failed for its quality is not in it.
+    `values` are one a row, None where it is not to be ranked; `better` says of the places of a group which way is an
+    improvement; `runs` is the run of each row, where there are several. Only rows that are ok are in it, and only
+    where they differ.
     """
     groups: dict[tuple[object, ...], dict[int, float]] = {}
-    for at, (row, figure) in enumerate(zip(rows, found, strict=True)):
-        if figure.value is not None and row.status == "ok":
+    for at, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if value is not None and math.isfinite(value) and row.status == "ok":
             case = row.case
-            key = (case.threads, case.batch, case.scenario, str(sorted(case.options.items())))
-            groups.setdefault(key, {})[at] = figure.value
-    return frozenset(
-        at
-        for group in groups.values()
-        for at, value in group.items()
-        if len(set(group.values())) > 1 and value == pick(list(group.values()))
-    )
+            options = str(sorted(case.options.items()))
+            key = (runs[at] if runs else 0, case.model, case.threads, case.batch, case.scenario, options)
+            groups.setdefault(key, {})[at] = value
+    found: set[int] = set()
+    for group in groups.values():
+        way = better(list(group))
+        if way != "neither" and len(set(group.values())) > 1:
+            top = min(group.values()) if way == "lower" else max(group.values())
+            found |= {at for at, value in group.items() if value == top}
+    return frozenset(found)
 
 
 def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:

@@ -25,6 +25,7 @@ class Opened:
 
     page: Any
     trouble: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
         def request(asked: Any) -> None:
@@ -34,6 +35,8 @@ class Opened:
         def console(message: Any) -> None:
             if message.type == "error":
                 self.trouble.append(f"console: {message.text}")
+            if message.type == "warning":
+                self.warned.append(message.text)
 
         def dialog(opened: Any) -> None:
             self.trouble.append(f"dialog: {opened.message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ import pytest
 from bench.record.metric import METRICS
 from bench.report.changes import plain
 from bench.store import tables
-from tests.browser.conftest import Open
+from bench.store.manifest import read_manifest
+from tests.browser.conftest import Open, reported
+from tests.conftest import bench
 from tests.many_cases import HOSTILE, TELLING
 
 pytestmark = pytest.mark.timeout(300)
 MOST_BYTES, MOST_CASES = 8_000_000, 200
 PHONE, DESK = 390, 1280
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/digits-run"
 
 CELLS = """() => [...document.querySelectorAll("#table tbody tr")].map(row => [row.dataset.case,
     Object.fromEntries([...row.querySelectorAll("td[data-metric]")].map(
@@ -36,6 +40,16 @@ VALUES = """metric => [...document.querySelectorAll("#table tbody tr")].filter(r
 def real(opened: Open, real_report: Path) -> Any:
     """The report of the real run, on a desk; each test leaves it as it found it."""
     with opened(real_report) as seen:
+        yield seen
+
+
+@pytest.fixture(scope="module")
+def compared(opened: Open, real_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The report of the real run, held against itself."""
+    out = tmp_path_factory.mktemp("compared") / "report.html"
+    done = bench("report", str(real_run), "--baseline", str(real_run), "-o", str(out), cwd=out.parent)
+    assert done.returncode == 0, done.stderr
+    with opened(out) as seen:
         yield seen
 
 
@@ -189,6 +203,39 @@ def test_no_serious_fault_of_accessibility_and_no_sideways_scrolling(width, sche
     assert grave(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     assert real.trouble == []
+
+
+FITS = """figures => figures.map(figure => [figure.querySelector("h3").textContent,
+    figure.querySelector(".drawn").scrollWidth - figure.querySelector(".drawn").clientWidth,
+    figure.querySelector(".drawn").clientWidth - (figure.querySelector("svg")?.getBoundingClientRect().width ?? 0)])"""
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_charts_are_as_wide_as_their_box(width, compared):
+    shown_at(compared.page, width)
+    for title, beyond, left in compared.page.locator("figure.chart").evaluate_all(FITS):
+        assert beyond <= 0, title
+        assert left < 0.1 * width, title
+    assert compared.trouble == []
+    assert compared.warned == []
+
+
+def test_on_a_phone_every_figure_of_a_case_is_told_below_the_other(compared):
+    shown_at(compared.page, PHONE)
+    cells = compared.page.locator("#every tbody tr").first.locator("th, td:visible")
+    lefts = {round(cell.bounding_box()["x"]) for cell in cells.all()}
+    assert cells.count() > 3
+    assert len(lefts) == 1
+
+
+def test_a_run_without_a_case_is_a_page_all_the_same(opened, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(EXAMPLE, folder)
+    tables.write_cases(folder, read_manifest(folder).run_id, [])
+    with opened(reported(folder, tmp_path / "report.html")) as seen:
+        assert seen.page.locator("#count").inner_text() == "0 cases"
+        assert seen.page.locator("#one").is_hidden()
+        assert seen.trouble == []
 
 
 def test_nor_with_five_hundred_cases(many):

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vl_convert import vegalite_to_vega
 
 from bench.analyse.choices import choices_of
 from bench.analyse.compare import Comparison
@@ -23,13 +24,14 @@ from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.row import Row
 from bench.report.charts import comparison, pareto, robustness, roofline, theme
-from bench.report.charts.draw import image
+from bench.report.charts.draw import image, whole
 from bench.report.charts.drawing import Drawing, Undrawn
 from bench.report.charts.stacked import stacked
 from bench.runner.conduct import RunResult
 from bench.runner.gather import CaseSeen, Gathered
 from bench.stats.dominance import dominates
 from bench.stats.dominance import standings as of_points
+from tests.report.narrowed import check_narrow
 from tests.report.test_robustness_section import found as under_corruption
 from tests.report.test_tables import NASTY, manifest_for, row
 
@@ -273,6 +275,24 @@ def test_a_refused_comparison_is_said_with_its_reason_and_never_drawn():
     assert isinstance(none, Undrawn)
 
 
+def test_what_was_refused_is_named_by_what_tells_the_cases_apart():
+    (none,) = compared(*(change(f"m@data/{v}/cpu/t1", refused=True, ratio=None, absent="other") for v in ("a", "b")))
+    assert isinstance(none, Undrawn)
+    assert none.reason == "other (a p50, b p50)"
+
+
+def test_an_axis_has_no_sign_where_it_has_no_number():
+    ticks = [text for text in parsed(only(compared(change("a", ratio=0.7)))).itertext() if text.endswith("×")]
+    assert ticks
+    assert "×" not in ticks
+
+
+def test_a_comparison_of_several_figures_is_drawn_without_a_warning(capfd: pytest.CaptureFixture[str]):
+    made = only(compared(change("a"), change("a", "size", 1.5), change("b", "size", 0.5)))
+    vegalite_to_vega(whole(made), show_warnings=True)
+    assert "WARN" not in "".join(capfd.readouterr())
+
+
 def test_a_ratio_of_nothing_has_no_place_on_the_axis_and_is_said():
     drawn, said = compared(change("a"), change("b", "outlier_share", 0.0))
     assert isinstance(drawn, Drawing)
@@ -294,7 +314,7 @@ def test_of_very_many_changes_those_that_matter_most_are_drawn_and_the_others_co
 
 def test_one_wild_interval_does_not_flatten_all_others():
     made = only(compared(change("a"), change("b", ratio=1.2, low=1e-9, high=1e9)))
-    low, high = made.spec["spec"]["layer"][2]["encoding"]["x"]["scale"]["domain"]
+    low, high = made.spec["vconcat"][0]["layer"][2]["encoding"]["x"]["scale"]["domain"]
     assert 0.1 < low < 1 < high < 10
     assert min(made.data["changes"]["low"]) == pytest.approx(low)
 
@@ -321,6 +341,11 @@ def test_a_run_whose_machine_is_not_known_has_no_roofline_and_says_why():
     (none,) = roofline.draw(gathered(row(), rooflines=(None,), missing={"roofline": "peaks unknown"}))
     assert isinstance(none, Undrawn)
     assert none.reason == "peaks unknown"
+
+
+def test_a_point_says_what_its_figures_rest_on():
+    (told, _) = only(pareto.drawings(gathered(*THREE.runs[0].rows[:2]), *PAIR)).data["choices"]["p50_latency_told"]
+    assert told == "80.0 µs [78.4, 81.6] (n 10; measured: by hand)"
 
 
 # The look
@@ -371,6 +396,13 @@ def all_kinds(name: str) -> list[Drawing]:
     seen = gathered(*rows, comparison=held)
     kinds = (pareto.KIND, comparison.KIND, robustness.KIND)
     return [each for kind in kinds for each in kind.draw(seen) if isinstance(each, Drawing)]
+
+
+def test_what_is_otherwise_on_a_narrow_screen_is_in_the_specification():
+    made = [each for each in all_kinds("m") if "narrow" in each.spec.get("usermeta", {})]
+    assert {each.kind for each in made} == {"comparison", "robustness"}
+    for each in made:
+        check_narrow(each)
 
 
 @pytest.mark.parametrize("name", [f"{NASTY[0]} a|b \"quoted\" & 'single'\n", NASTY[3]])

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analyse.choices import choices_of
+from bench.analyse.compare import Comparison
+from bench.analyse.cost import Ledger, Terms
+from bench.analyse.cost.ledger import Account
+from bench.analyse.cost.terms import Bill
+from bench.record.comparison import Change
+from bench.record.cost import Part
 from bench.record.measurement import Measurement
 from bench.record.observation import Failure
 from bench.record.row import Row
@@ -208,8 +216,82 @@ def test_equal_values_are_told_and_no_value_says_why(example: Gathered) -> None:
     alike = _with_rows(example, metrics=metrics)
     accurate, _, energy, _ = headline(alike, Figures(alike))[0].best
     assert len(accurate.equal) == len(alike.cases) - 1
-    assert accurate.span == "0.8000 to 0.9500 at 95%"
+    assert accurate.span == "0.8000 to 0.9500 at 95 %"
     assert (energy.at, energy.reason) == (None, "no sensor")
+
+
+def _bill(value: float, *absent: str, unit: str = "USD") -> Part:
+    """A sum of money that lacks these parts."""
+    figure = Measurement(value=value, unit=unit, n=1, how="estimated:prices")
+    known = Part(name="machines", figure=figure)
+    unknown = tuple(Part(name=name, figure=Measurement.unavailable(unit, "no price")) for name in absent)
+    return Part(name="money", figure=figure, parts=(known, *unknown))
+
+
+def _billed(found: Gathered, *bills: Part) -> Gathered:
+    """The same with what a million inferences cost of the first cases, each a choice of its own."""
+    (run,) = found.runs
+    accounts = tuple(
+        Account(
+            choice=next(each for each in choices_of(run.manifest, run.rows) if seen.row.case.name in each.cases),
+            million=msgspec.structs.replace(_NOTHING, money=bill),
+        )
+        for seen, bill in zip(found.cases, bills, strict=False)
+    )
+    return replace(found, ledgers=(Ledger(accounts=accounts, terms=Terms(profile=None), machine_hour=bills[0]),))
+
+
+_NOTHING = Bill(money=_bill(1.0), energy=_bill(1.0, unit="J"), carbon=_bill(1.0, unit="g"))
+
+
+def test_a_cost_that_lacks_a_part_is_ranked_nowhere(example: Gathered) -> None:
+    dear, cheap = _bill(3.0), _bill(1.0, "electricity")
+    found = _billed(example, dear, cheap)
+    figures = Figures(found)
+    cheapest = headline(found, figures)[0].best[3]
+    assert (cheapest.title, cheapest.at, cheapest.bounds) == ("Cheapest", 0, 1)
+    assert 1 not in figures.best("cost")
+    assert "1 case not ranked: only a lower bound is known" in " ".join(_Page(html(found)).shown.split())
+    only = _billed(example, *[cheap] * len(example.cases))
+    told = headline(only, Figures(only))[0].best[3]
+    assert told.at is None
+    assert told.reason == "only a lower bound is known, which is not ranked: no electricity"
+
+
+def test_money_in_two_currencies_is_not_put_in_one_order(example: Gathered) -> None:
+    found = Figures(_billed(example, _bill(3.0), _bill(1.0, unit="EUR")))
+    (heading,) = (each for each in found.headings() if each.metric == "cost")
+    assert (heading.unit, heading.sorted) == ("", False)
+    assert [found.cells(at, [heading])[0].shown for at in (0, 1)] == ["≈3.00 USD", "≈1.00 EUR"]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(3e-6, "<0.0001"), (0.0, "0.0000"), (0.25, "0.2500")])
+def test_a_share_that_is_not_nothing_is_not_shown_as_nothing(value: float, shown: str, example: Gathered) -> None:
+    found = Measurement(value=value, unit="1", n=9, how="measured:evaluation")
+    figures = Figures(_with_rows(example, metrics=lambda at, row: {**row.metrics, "accuracy": found}))
+    (heading,) = (each for each in figures.headings() if each.metric == "accuracy")
+    assert figures.cells(0, [heading])[0].shown == shown
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_figure_that_is_not_finite_is_never_the_best_and_breaks_nothing(odd: float, example: Gathered) -> None:
+    found = Measurement(value=odd, unit="1", n=9, how="measured:evaluation")
+    strange = _with_rows(example, metrics=lambda at, row: {**row.metrics, "accuracy": found} if at else row.metrics)
+    assert headline(strange, Figures(strange))[0].best[0].at == 0
+    assert Figures(strange).best("accuracy") == frozenset()
+    assert html(strange)
+
+
+def test_others_without_an_interval_may_be_as_good_as_the_best(example: Gathered) -> None:
+    def metrics(at: int, row: Row) -> dict[str, Measurement]:
+        bare = Measurement(value=0.5, unit="1", n=9, how="measured:evaluation")
+        sure = msgspec.structs.replace(bare, value=0.9, low=0.8, high=0.95, confidence=0.999)
+        return {**row.metrics, "accuracy": bare if at else sure}
+
+    found = _with_rows(example, metrics=metrics)
+    accurate = headline(found, Figures(found))[0].best[0]
+    assert (accurate.at, accurate.open) == (0, len(found.cases) - 1)
+    assert accurate.span == "0.8000 to 0.9500 at 99.9 %"
 
 
 def test_estimates_are_marked_wherever_they_show(example: Gathered) -> None:
@@ -231,6 +313,18 @@ def test_sentences_that_differ_in_numbers_are_one_with_their_range(example: Gath
     assert [alert.text for alert in group.alerts] == [f"drift of 1.5 … {last}% in fp16"]
     assert group.alerts[0].said[1] == "drift of 2.5% in fp16"
     assert group.count == len(told.cases)
+
+
+def test_a_mark_in_one_sentence_is_no_number_in_another(example: Gathered) -> None:
+    told = _with_rows(example, warnings=lambda at, row: ("bad node #" if at else "bad node 3",))
+    group = next(group for group in alerts(told) if group.name == "warnings")
+    assert [alert.text for alert in group.alerts] == ["bad node 3", "bad node #"]
+
+
+def test_versions_are_named_one_by_one_and_not_as_a_range(example: Gathered) -> None:
+    told = _with_rows(example, warnings=lambda at, row: (f"made with {'1.2.3' if at else '1.10.0'}",))
+    group = next(group for group in alerts(told) if group.name == "warnings")
+    assert [alert.text for alert in group.alerts] == ["made with 1.10.0, 1.2.3"]
 
 
 @given(st.lists(st.text(), max_size=4))
@@ -280,6 +374,25 @@ def test_the_command_writes_the_page_beside_the_run_and_prints_its_path(tmp_path
     assert "<bdi>both &amp; more</bdi>" in two
     assert "unchanged" in two
     assert len(_Page(two).rows) == 2 * len(read_cases(RUN))
+
+
+def test_what_only_one_side_has_is_a_line_and_no_row_of_the_changes(example: Gathered) -> None:
+    kept = {"case": "m/a/cpu", "metric": "p50_latency", "unit": "s", "before": 1.0, "after": 2.0, "ratio": 2.0}
+    gone = [{**kept, "case": f"m/{v}/cpu", "after": None, "ratio": None, "absent": "no such case"} for v in "bc"]
+    changes = tuple(Change(**{"basis": "exact", "n": 1, **each}) for each in [kept, *gone])
+    sides = {
+        "before": "old",
+        "after": "new",
+        "shared": 1,
+        "reference": None,
+        "refusing": (),
+        "allowed": (),
+        "notes": (),
+    }
+    held = Comparison(**sides, changes=changes)  # type: ignore[arg-type]
+    shown = _Page(html(replace(example, comparison=held))).shown
+    assert "no such case (b, c)" in shown
+    assert "m/b/cpu" not in shown
 
 
 def test_a_run_that_is_not_there_is_bad_input(tmp_path: Path) -> None:

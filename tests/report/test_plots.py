@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.record.measurement import Measurement
 from bench.record.row import Row
 from bench.report.charts import ecdf, operators, percentiles, timeline, violin
-from bench.report.charts.choose import drawings, joined, places
+from bench.report.charts.choose import drawings, joined, not_drawn, places
 from bench.report.charts.draw import image, seen_in, whole
 from bench.report.charts.drawing import Drawing, Undrawn
 from bench.report.charts.kinds import KINDS, NAMES
@@ -27,6 +27,7 @@ from bench.runner.gather import CaseSeen, Gathered
 from tests.analyse.rows import profile, row
 from tests.conftest import bench
 from tests.kept_runs import keep_small
+from tests.report.narrowed import check_narrow
 from tests.report.test_tables import NASTY, manifest_for
 
 RUN = "20260101-000000-quick-aaaa"
@@ -234,6 +235,56 @@ def test_hostile_names_are_drawn_as_text(kind: Any) -> None:
 
 def _named(known: Row, name: str) -> Row:
     return msgspec.structs.replace(known, case=msgspec.structs.replace(known.case, model=name))
+
+
+def test_what_is_otherwise_on_a_narrow_screen_is_in_the_specification() -> None:
+    everything = gathered(case(operators=profile(("Conv", None, 1.0))), timed(power(1.0, 2.0)))
+    for kind in (violin, timeline, operators):
+        check_narrow(the_one(kind.draw(everything)))
+
+
+def test_names_of_phases_stand_only_where_they_have_room() -> None:
+    phases = [("spawn", 0.0, 0.1), ("import", 0.1, 0.2), ("warm-up", 0.2, 0.6), ("measure", 0.6, 4.6)]
+    found = Timeline(
+        invocation=0,
+        phases=tuple(Stretch(name=name, start_s=start, end_s=end) for name, start, end in phases),
+        series=(power(1.0, 2.0),),
+    )
+    words = [m for m in rows_of(the_one(timeline.draw(gathered(case(timeline=found)))), "timeline") if m["room"]]
+    assert [word["what"] for word in words] == ["warm-up", "measure"]
+    assert [word["room"] for word in words] == pytest.approx([0.4 / 4.6, 4 / 4.6])
+
+
+def test_one_wide_interval_of_a_percentile_is_cut_and_said() -> None:
+    seen = case()
+    wide = msgspec.structs.replace(seen.row.metrics["p50_latency"], low=1e-12, high=1e6)
+    row = msgspec.structs.replace(seen.row, metrics={**seen.row.metrics, "p50_latency": wide})
+    drawing = the_one(percentiles.draw(gathered(CaseSeen(run=0, row=row, label="wide"))))
+    (point,) = rows_of(drawing, "percentiles")
+    assert (point["low"], point["high"]) == pytest.approx((20.0, 320.0))
+    assert "1,000,000,000,000" in point["interval"]
+    assert "intervals cut at the axis' end: 1" in drawing.spec["title"]["subtitle"]
+
+
+def test_calls_of_another_kind_are_not_put_among_the_fastest() -> None:
+    served = case("served", 1.0)
+    of_server = msgspec.structs.replace(served.row.case, scenario="server")
+    served = CaseSeen(run=0, row=msgspec.structs.replace(served.row, case=of_server), label="served")
+    single = [case("slow", 90.0), case("fast", 20.0)]
+    drawing = the_one(percentiles.draw(gathered(*single, served)))
+    places = list(dict.fromkeys(point["label"] for point in rows_of(drawing, "percentiles")))
+    assert abs(places.index("fast") - places.index("slow")) == 1
+    assert "scenario and batch together" in drawing.about
+
+
+def test_a_chart_that_knows_no_cases_refuses_a_choice() -> None:
+    drawing = Drawing("robustness", "t", "", {"mark": "point"}, {"curves": {"value": [1.0]}})
+    with pytest.raises(UserError, match="cannot be chosen"):
+        whole(drawing, [0])
+
+
+def test_what_is_not_in_the_picture_is_told_with_its_reason() -> None:
+    assert not_drawn([Undrawn("comparison", "times", "other machine")]) == ["not drawn: times: other machine"]
 
 
 def test_long_labels_that_differ_in_the_middle_stay_apart() -> None:

@@ -39,6 +39,11 @@ def joined(made: Sequence[Drawing | Undrawn], title: str, where: str) -> Drawing
     return stacked(drawn, title)
 
 
+def not_drawn(made: Sequence[Drawing | Undrawn]) -> list[str]:
+    """A line for each that is not in the picture, with its reason."""
+    return [f"not drawn: {each.title}: {each.reason}" for each in made if isinstance(each, Undrawn)]
+
+
 def places(wanted: Sequence[str], gathered: Gathered, where: str) -> list[int]:
     """Places of the cases that are named, by name or label, or fit a glob. Raises `UserError` for what fits none."""
     found: dict[int, None] = {}

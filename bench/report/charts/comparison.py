@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analyse.kinds import better_of
@@ -23,14 +23,18 @@ from bench.report.changes import (
     title,
 )
 from bench.report.charts.drawing import Drawing, Kind, Undrawn
-from bench.report.charts.theme import ABOVE, BAD, GOOD, LABEL_LIMIT, MUTED, OPEN, SMALL
-from bench.report.charts.told import columns
+from bench.report.charts.theme import ABOVE, BAD, GOOD, LABEL_LIMIT, MUTED, OPEN, SMALL, TEXT
+from bench.report.charts.told import columns, middled
 from bench.runner.gather import Gathered
 
 _NAME, _TITLE, _DATA = "comparison", "Comparison", "changes"
 _MOST = 60
 """Rows that are drawn: what matters first; the table has the others."""
 _WIDTH, _STEP, _TEXT = 420, 19, 8
+_FEW = 60
+"""Letters of a case that is named in a sentence."""
+_SLIM = 120
+"""Pixels of a label on a narrow screen."""
 _COLOURS: dict[Standing, str] = {"worse": BAD, "better": GOOD, "unclear": OPEN, "same": MUTED}
 _SHAPES: dict[Standing, str] = {"worse": "triangle-up", "better": "circle", "unclear": "diamond", "same": "square"}
 _LEAST = 1.02
@@ -40,7 +44,7 @@ _FURTHEST = 4.0
 
 
 def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
-    """One drawing of what has a ratio, a facet a metric; and what was not compared, with its reasons."""
+    """One drawing of what has a ratio, a panel a metric; and what was not compared, with its reasons."""
     found = gathered.comparison
     if found is None:
         return [Undrawn(_NAME, _TITLE, gathered.missing.get(_NAME, "there is nothing to compare with"))]
@@ -67,19 +71,15 @@ def _ratio(change: Change) -> float | None:
 def _refused(changes: Sequence[Change]) -> list[str]:
     """A sentence a reason for which figures were not compared or have no place, with the first cases it holds for."""
     told = []
-    for change in changes:
+    left = [change for change in changes if change.refused or (change.ratio is not None and _ratio(change) is None)]
+    _, names = shortened([change.case for change in left])
+    for change, name in zip(left, names, strict=True):
+        where = f"{middled(name, _FEW)} {title(change.metric)}"
         if change.refused:
-            told.append(
-                (change.absent or "the rows may not be compared", f"{plain(change.case)} {title(change.metric)}")
-            )
-        elif change.ratio is not None and _ratio(change) is None:
-            told.append(
-                (
-                    f"a ratio of {change.ratio:g} has no place on the axis",
-                    f"{plain(change.case)} {title(change.metric)}",
-                )
-            )
-    return [f"{plain(reason)} ({where})" for reason, where in said_once(told)]
+            told.append((change.absent or "the rows may not be compared", where))
+        else:
+            told.append((f"a ratio of {change.ratio:g} has no place on the axis", where))
+    return [f"{plain(reason)} ({those})" for reason, those in said_once(told)]
 
 
 def _drawing(there: Sequence[Change], head: str, cases: dict[str, int]) -> Drawing:
@@ -93,7 +93,10 @@ def _drawing(there: Sequence[Change], head: str, cases: dict[str, int]) -> Drawi
     labels = list(dict.fromkeys(plain(label) for change in shown for label in change.labels))
     more = f"the {_MOST} that matter most of {len(there):,}; the others are in the table" if len(there) > _MOST else ""
     under = [line for line in (pattern, more, *labels) if line]
-    spec = _spec(list(dict.fromkeys(data["metric"])), ends)
+    rows: dict[str, list[int]] = {}
+    for metric, row in zip(data["metric"], data["row"], strict=True):
+        rows.setdefault(metric, []).append(row)
+    spec = _spec(rows, ends)
     if under:
         spec["title"] = {"subtitle": under}
     about = (
@@ -146,23 +149,34 @@ def _headed(change: Change) -> str:
     return title(change.metric) + way[better_of(change)]
 
 
-def _spec(metrics: Sequence[str], ends: tuple[float, float]) -> dict[str, Any]:
+def _spec(rows: Mapping[str, Sequence[int]], ends: tuple[float, float]) -> dict[str, Any]:
+    """Panels below each other, one a metric with its `rows`: facets do not know how many rows each of them has."""
+    last = len(rows) - 1
+    panels = [_panel(metric, own, ends, axis=at == last) for at, (metric, own) in enumerate(rows.items())]
+    # On a narrow screen what a change came to is told by the table below only.
+    otherwise = {"title/frame": "bounds", "layer/3/mark/limit": _SLIM, "layer/4": None}
+    narrow = {f"/vconcat/{at}/{place}": value for at in range(len(panels)) for place, value in otherwise.items()}
+    return {"data": {"name": _DATA}, "vconcat": panels, "spacing": 14, "usermeta": {"narrow": narrow}}
+
+
+def _panel(metric: str, rows: Sequence[int], ends: tuple[float, float], *, axis: bool) -> dict[str, Any]:
     words = [word for word in STANDINGS if word in _COLOURS]
     told = {"field": "verdict", "type": "nominal", "title": "verdict", "legend": ABOVE}
     colour = {**told, "scale": {"domain": words, "range": [_COLOURS[word] for word in words]}}
     shape = {**told, "scale": {"domain": words, "range": [_SHAPES[word] for word in words]}}
-    axis = {"format": ",.4~r", "tickCount": 7, "labelExpr": "datum.label + '×'"}
+    look = {"format": ",.4~r", "tickCount": 7, "labelExpr": "datum.label ? datum.label + '×' : ''"}
     x = {
         "type": "quantitative",
-        "title": "after / before",
-        "axis": axis,
+        "title": "after / before" if axis else None,
+        "axis": look if axis else {**look, "labels": False, "ticks": False},
         "scale": {"type": "log", "domain": list(ends), "nice": False},
     }
     y = {
         "field": "row",
         "type": "ordinal",
         "title": None,
-        "axis": {"labelExpr": "", "labelLimit": LABEL_LIMIT, "domain": False, "ticks": False, "grid": True},
+        "scale": {"domain": list(rows)},
+        "axis": {"labels": False, "domain": False, "ticks": False, "grid": True},
     }
     shown = {"name": "case", "metric": "figure", "shift": "change", "labels": "note"}
     tooltip = [
@@ -190,24 +204,16 @@ def _spec(metrics: Sequence[str], ends: tuple[float, float]) -> dict[str, Any]:
             "encoding": {"x": {"value": -_TEXT}, "y": y, "text": {"field": "label", "type": "nominal"}},
         },
         {
-            "mark": {**text, "align": "left"},
-            "encoding": {"x": {"value": _WIDTH + _TEXT}, "y": y, "text": {"field": "shift", "type": "nominal"}},
+            "mark": {**text, "align": "left", "dx": _TEXT},
+            "encoding": {"x": {"value": "width"}, "y": y, "text": {"field": "shift", "type": "nominal"}},
         },
     ]
     return {
-        "data": {"name": _DATA},
-        "facet": {
-            "row": {
-                "field": "metric",
-                "type": "nominal",
-                "title": None,
-                "sort": list(metrics),
-                "header": {"orient": "top", "labelAnchor": "start"},
-            }
-        },
-        "resolve": {"scale": {"y": "independent"}},
-        "spacing": 14,
-        "spec": {"width": _WIDTH, "height": {"step": _STEP}, "layer": layers},
+        "transform": [{"filter": {"field": "metric", "equal": metric}}],
+        "title": {"text": metric, "frame": "group", "fontSize": TEXT, "offset": 6},
+        "width": _WIDTH,
+        "height": {"step": _STEP},
+        "layer": layers,
     }
 
 

@@ -151,6 +151,8 @@ def _kept(drawing: Drawing, chosen: Sequence[int] | None) -> set[int] | None:
     if drawing.scope == "all" and chosen is None:
         return None
     there = _there(drawing)
+    if chosen is not None and not there:
+        raise UserError("cases cannot be chosen in this chart", where=drawing.title, remedy="draw all of them")
     wanted = [case for case in there if chosen is None or case in chosen]
     if not wanted and there:
         raise UserError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.runner.gather import Gathered
+if TYPE_CHECKING:
+    from bench.runner.gather import Gathered
 
 Columns = Mapping[str, Sequence[Any]]
 """A data set: lists of equal length by field. The field `case` counts into `Gathered.cases`."""
@@ -22,6 +23,9 @@ class Drawing:
     `data`. `about` says in one or two sentences what is seen, for those who cannot see it. `scope` says what a reader
     may pick: `all` cases are drawn; only those `chosen` (a few, or lines would cover each other); or `one`. Where it
     is not `all`, every data set has the field `case`, and whoever draws leaves out the others.
+
+    `spec["usermeta"]`, which Vega-Lite leaves alone, is for the page: its `narrow` says what is otherwise on the screen
+    of a phone, values by JSON Pointer (RFC 6901) into the specification, where null takes away.
     """
 
     kind: str

@@ -29,7 +29,7 @@ def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
         for share, value in zip(seen.distribution.at, seen.distribution.quantiles, strict=True)
     ]
     # Where only some quantiles are kept, steps between them would be drawn that no call made.
-    few = any(len(seen.distribution.at) == seen.distribution.n for _, seen in there if seen.distribution)
+    few = all(len(seen.distribution.at) == seen.distribution.n for _, seen in there if seen.distribution)
     about = (
         "Each line is a case: how many of its calls (up) were answered within a time (across, logarithmic). "
         "Further left is faster; a long flat end at the top is a tail of slow calls."

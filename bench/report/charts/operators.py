@@ -151,7 +151,8 @@ def _spec() -> dict[str, Any]:
         )
         .facet(column=alt.Column("label:N", header=header))
     )
-    return told.spec(chart)
+    narrow = {"/facet/column/header/labelExpr": "split(datum.label, ': ')"}
+    return {**told.spec(chart), "usermeta": {"narrow": narrow}}
 
 
 KIND = Kind(_NAME, _TITLE, draw)

@@ -46,6 +46,7 @@ from bench.report.charts.draw import check_svg, image
 from bench.report.charts.drawing import Drawing, Kind, Undrawn
 from bench.report.charts.stacked import stacked
 from bench.report.charts.theme import ABOVE, GOOD, MUTED, OPEN, SMALL
+from bench.report.charts.told import how, percent
 from bench.report.choices import Names, figure, title
 from bench.report.pareto import WORDS
 from bench.report.units import scale_for
@@ -296,11 +297,20 @@ def _columns(drawn: _Drawn, metrics: Sequence[str]) -> dict[str, list[Any]]:
         data[metric] = [_scaled(None if each is None else each.value, factor) for each in found]
         data[f"{metric}_low"] = [_scaled(None if each is None else each.low, factor) for each in found]
         data[f"{metric}_high"] = [_scaled(None if each is None else each.high, factor) for each in found]
-        data[f"{metric}_told"] = [figure(metric, each, words=True) for each in found]
+        data[f"{metric}_told"] = [_behind(metric, each) for each in found]
     for a, b in combinations(metrics, 2):
         stand = drawn.standing[_pair(a, b)]
         data[_front(metrics, a, b)] = [WORDS[each] if each in _COLOURS else None for each in stand]  # type: ignore[index]
     return data
+
+
+def _behind(metric: str, found: Measurement | None) -> str:
+    """A figure with its interval and what it rests on."""
+    told = figure(metric, found, words=True)
+    if found is None or found.value is None:
+        return told
+    sure = [percent(found.confidence)] if found.confidence is not None and found.low is not None else []
+    return f"{told} ({'; '.join([*sure, f'n {found.n:,}', how(found)])})"
 
 
 def _axis(drawn: _Drawn, metric: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 from bench.record.metric import METRICS
 from bench.report.charts import told
 from bench.report.charts.drawing import Drawing, Kind, Undrawn
-from bench.runner.gather import Gathered
+from bench.runner.gather import CaseSeen, Gathered
 
 _NAME, _TITLE = "percentiles", "Latency: median and tail"
 _FIGURES = ("p50_latency", "p90_latency", "p99_latency")
 _SHAPES = ("circle", "diamond", "triangle-right")
 _ROW = 24
+_FURTHEST = 4.0
+"""How far (a factor) beyond the outermost figure an interval is drawn; a longer one is cut there."""
 _MANY = 60
 """Cases beyond which a reader chooses: a picture of hundreds of rows is not looked at."""
 
@@ -24,15 +26,20 @@ def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
     there = [(at, seen) for at, seen in enumerate(gathered.cases) if any(_value(seen.row.metrics, n) for n in _FIGURES)]
     if not there:
         return [Undrawn(_NAME, _TITLE, "no case has a latency")]
-    there.sort(key=lambda item: next(v for n in _FIGURES if (v := _value(item[1].row.metrics, n))))
-    factor, unit = told.seconds([v for _, seen in there for n in _FIGURES if (v := _value(seen.row.metrics, n))])
+    there.sort(key=lambda item: (_group(item[1]), next(v for n in _FIGURES if (v := _value(item[1].row.metrics, n)))))
+    values = [v for _, seen in there for n in _FIGURES if (v := _value(seen.row.metrics, n))]
+    factor, unit = told.seconds(values)
+    ends = min(values) / _FURTHEST, max(values) * _FURTHEST
     records: list[dict[str, Any]] = []
+    cut = 0
     for at, seen in there:
         for metric in _FIGURES:
-            found = seen.row.metrics[metric]
-            if not found.value:
+            found = seen.row.metrics.get(metric)
+            if found is None or not found.value:
                 continue
             known = found.low is not None and found.high is not None and found.low > 0
+            low, high = (found.low or 0.0, found.high or 0.0) if known else (0.0, 0.0)
+            cut += known and (low < ends[0] or high > ends[1])
             records.append(
                 {
                     "case": at,
@@ -40,21 +47,30 @@ def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
                     "name": told.name(seen),
                     "figure": METRICS[metric].title,
                     "latency": found.value / factor,
-                    "low": found.low / factor if known and found.low is not None else None,
-                    "high": found.high / factor if known and found.high is not None else None,
+                    "low": max(low, ends[0]) / factor if known else None,
+                    "high": min(high, ends[1]) / factor if known else None,
                     "value": told.figure(found.value, factor, unit),
                     "interval": told.interval(found, factor, unit),
                     "n": found.n,
                     "how": told.how(found),
                 }
             )
+    several = len({_group(seen) for _, seen in there}) > 1
+    first = "those of one run, scenario and batch together, of them the least" if several else "the one with the least"
     about = (
-        "A row a case, the one with the least median on top; time across, logarithmic. Dots are p50, p90 and p99, "
+        f"A row a case, {first} median on top; time across, logarithmic. Dots are p50, p90 and p99, "
         "thick bars their intervals; the thin line joins them: the longer it is, the slower are the slow calls."
     )
-    spec = _spec(unit, told.absent(gathered, len(gathered.cases) - len(there), "latency and are not drawn"))
+    absent = told.absent(gathered, len(gathered.cases) - len(there), "latency and are not drawn")
+    too_wide = f"intervals cut at the axis' end: {cut}" if cut else ""
+    spec = _spec(unit, "; ".join(filter(None, (absent, too_wide))))
     scope = "all" if len(there) <= _MANY else "chosen"
     return [Drawing(_NAME, _TITLE, about, spec, {_NAME: told.columns(records)}, scope=scope)]  # type: ignore[arg-type]
+
+
+def _group(seen: CaseSeen) -> tuple[int, str, int]:
+    """Run, scenario and batch: only of one such group one case is faster than another."""
+    return seen.run, seen.row.case.scenario, seen.row.case.batch
 
 
 def _value(metrics: dict[str, Any], name: str) -> float | None:

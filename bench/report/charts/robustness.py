@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bench.quality.metric import CONFIDENCE
 from bench.record.observation import Cell
 from bench.report.changes import plain
 from bench.report.charts.drawing import Drawing, Kind, Undrawn
 from bench.report.charts.theme import ABOVE
-from bench.report.charts.told import columns
+from bench.report.charts.told import columns, percent
 from bench.report.robustness import Curves, Line, curves
-from bench.runner.gather import Gathered
+
+if TYPE_CHECKING:
+    from bench.runner.gather import Gathered
 
 _NAME, _TITLE, _DATA = "robustness", "Robustness by corruption", "curves"
 _WIDTH, _HEIGHT, _BESIDE = 190, 140, 3
@@ -37,8 +40,8 @@ def drawing(model: Curves, run: str = "") -> Drawing:
     data = columns([record for at, line in enumerate(model.lines) for record in _records(line, at, len(model.lines))])
     lost = "; ".join(f"{names[line.label]}: {_worst(line)}" for line in model.lines)
     about = (
-        f"{model.metric} as inputs get worse, a picture a corruption; bars are 95 % intervals of what is left of the "
-        f"clean value. Least left: {lost}."
+        f"{model.metric} as inputs get worse, a picture a corruption; bars are {percent(CONFIDENCE)} intervals of what "
+        f"is left of the clean value. Least left: {lost}."
     )
     spec = _spec(model.metric, list(names.values()), list(dict.fromkeys(data["corruption"])))
     return Drawing(_NAME, f"{head} · {run}" if run else head, about, spec, {_DATA: data})
@@ -85,6 +88,7 @@ def _spec(metric: str, lines: Sequence[str], corruptions: Sequence[str]) -> dict
         "facet": {"field": "corruption", "type": "nominal", "title": None, "sort": list(corruptions)},
         "columns": _BESIDE,
         "spec": {"width": _WIDTH, "height": _HEIGHT, "layer": layers},
+        "usermeta": {"narrow": {"/columns": 2}},
     }
 
 

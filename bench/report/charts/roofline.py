@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.record.measurement import Measurement
 from bench.record.roofline import Roofline
 from bench.report.changes import plain, shortened
 from bench.report.charts.draw import check_svg, image
 from bench.report.charts.drawing import Drawing, Kind, Undrawn
 from bench.report.charts.theme import ABOVE
-from bench.report.charts.told import columns
+from bench.report.charts.told import columns, figure, how, interval
 from bench.report.roofline import GIGA, precisions, used
-from bench.report.units import digits, text
+from bench.report.units import digits, scale_for, text
 from bench.runner.gather import Gathered
 from bench.store.atomic import write_bytes
 
@@ -85,6 +86,7 @@ def drawing(found: Roofline, named: str = "", places: Mapping[str, int] = {}) ->
         notes.append(f"numbered: the {_NUMBERED} of {len(points)} cases that are furthest from their limit")
     if notes:
         spec["title"] = {"subtitle": [line for note in notes for line in textwrap.wrap(note, _LETTERS)]}
+        spec["usermeta"]["narrow"]["/title"] = None
     return Drawing(_NAME, head, _about(found, points, notes), spec, data)
 
 
@@ -118,7 +120,7 @@ def _spec(
         },
         {
             "data": {"name": "numbers"},
-            "mark": {"type": "text", "fontSize": _FONT},
+            "mark": {"type": "text", "fontSize": _FONT, "dx": {"expr": "datum.shift"}},
             "encoding": {"x": x, "y": y, "text": {"field": "number", "type": "nominal"}},
         },
     ]
@@ -150,7 +152,13 @@ def _spec(
         },
     }
     roof = {"width": _WIDTH, "height": _HEIGHT, "layer": layers}
-    return {"vconcat": [roof, key], "spacing": 16}
+    # On a narrow screen the list has one column, and what its heading says stands in words already.
+    narrow = {
+        "/vconcat/1/encoding/x": {"value": 0},
+        "/vconcat/1/encoding/y/field": "place",
+        "/vconcat/1/mark/limit": _WIDTH / _BESIDES - 20,
+    }
+    return {"vconcat": [roof, key], "spacing": 16, "usermeta": {"narrow": narrow}}
 
 
 def _about(found: Roofline, points: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
@@ -193,12 +201,14 @@ def _numbers(points: Sequence[dict[str, Any]], across: Sequence[float], up: Sequ
         places.append(
             {
                 "case": point["case"],
-                "intensity": across[0] * (across[1] / across[0]) ** (x / _WIDTH),
+                "intensity": point["intensity"],
+                "shift": x - at(point["intensity"], across, _WIDTH),
                 "rate": point["rate"],
                 "number": point["number"],
                 "listed": f"{point['number']}  {point['label']}",
                 "column": place // lines * _WIDTH / _BESIDES,
                 "line": place % lines,
+                "place": place,
             }
         )
     return places
@@ -217,7 +227,7 @@ def _points(found: Roofline, places: Mapping[str, int] = {}) -> list[dict[str, A
     records: list[dict[str, Any]] = []
     number = 0
     for point, name in there:
-        limit, measured, share = point.limits.limit.value, point.measured.value, point.share.value
+        limit, share = point.limits.limit.value, point.share.value
         listed = number < _NUMBERED and (math.inf if share is None else share) <= most
         number += listed
         records.append(
@@ -229,13 +239,21 @@ def _points(found: Roofline, places: Mapping[str, int] = {}) -> list[dict[str, A
                 "number": number if listed else None,
                 "label": name if share is None else f"{name} {share:.0%}",
                 "name": plain(point.case),
-                "measured": text(measured, "s") if measured is not None else "–",
+                "measured": _told(point.measured),
                 "limit": text(limit, "s") if limit is not None else "–",
                 "share": f"{share:.1%}" if share is not None else "–",
                 "bound": point.bound,
             }
         )
     return records
+
+
+def _told(found: Measurement) -> str:
+    """A time with its interval, its number of samples and its source."""
+    if found.value is None:
+        return "–"
+    factor, unit = scale_for("s", [found.value])
+    return f"{figure(found.value, factor, unit)} ({interval(found, factor, unit)}; n {found.n:,}; {how(found)})"
 
 
 def _roofs(found: Roofline) -> list[dict[str, Any]]:

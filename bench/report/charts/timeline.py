@@ -16,8 +16,8 @@ from bench.runner.gather import Gathered
 
 _NAME, _TITLE = "timeline", "Timeline: what the machine felt while the case ran"
 _HEIGHT = 92
-_ROOM = 0.07
-"""Share of the width that the name of a phase takes at least; shorter ones are told by the pointer."""
+_LETTER, _SLIM = 6.4, 240
+"""Pixels of a letter of a phase's name, and of a panel on a narrow screen; names without room the pointer tells."""
 _LINE, _LINES = 92, 2
 """Letters of a line of the heading, and lines of a reason."""
 _ESTIMATE, _COUNTER = " (estimate)", "energy counter"
@@ -67,7 +67,15 @@ def _marks(at: int, found: Timeline) -> list[dict[str, Any]]:
     for place, group in enumerate(groups):
         mine = [one for one in found.series if one.group == group]
         factor, unit = _scale(mine)
-        panel = {"case": at, "panel": f"{group}, {unit}", "t": 0.0, "value": None, "until": None, "what": ""}
+        panel = {
+            "case": at,
+            "panel": f"{group}, {unit}",
+            "t": 0.0,
+            "value": None,
+            "until": None,
+            "what": "",
+            "room": None,
+        }
         for one in mine:
             what = _series(one)
             made += [
@@ -76,7 +84,7 @@ def _marks(at: int, found: Timeline) -> list[dict[str, Any]]:
             ]
         made += [{**panel, "t": p.start_s, "until": p.end_s, "what": p.name} for p in found.phases]
         if place == 0:
-            made += [{**panel, "t": t, "what": word} for t, word in _words(found.phases, end)]
+            made += [{**panel, "t": t, "what": word, "room": room} for t, word, room in _words(found.phases, end)]
     return made
 
 
@@ -111,21 +119,28 @@ def _series(one: Series) -> str:
     return plain(f"{one.sensor}{device} {name}{_ESTIMATE if one.estimated else ''}")
 
 
-def _words(phases: Sequence[Stretch], end: float) -> list[tuple[float, str]]:
-    """Where a name is written: over every phase that is wide enough for it, and one for a row of short ones."""
+def _words(phases: Sequence[Stretch], end: float) -> list[tuple[float, str, float]]:
+    """Where a name is written, and its share of the width: of every phase that has room, and one for a row of others.
+
+    Shares are told so that a narrower picture can leave out more.
+    """
+
+    def room(run: Sequence[Stretch]) -> float:
+        return (run[-1].end_s - run[0].start_s) / end if end else 0.0
+
+    def word(run: Sequence[Stretch]) -> str:
+        return run[0].name if len(run) == 1 else f"{run[0].name} … {run[-1].name}"
+
+    def fits(run: Sequence[Stretch]) -> bool:
+        return room(run) * told.WIDTH >= _LETTER * len(word(run))
+
     runs: list[list[Stretch]] = []
-    narrow = _ROOM * end
     for stretch in phases:
-        short = stretch.end_s - stretch.start_s < narrow
-        if short and runs and all(p.end_s - p.start_s < narrow for p in runs[-1]):
+        if runs and not fits([stretch]) and not any(fits([each]) for each in runs[-1]):
             runs[-1].append(stretch)
         else:
             runs.append([stretch])
-    return [
-        (run[0].start_s, run[0].name if len(run) == 1 else f"{run[0].name} … {run[-1].name}")
-        for run in runs
-        if run[-1].end_s - run[0].start_s >= narrow * (1 if len(run) == 1 else 1.6)
-    ]
+    return [(run[0].start_s, word(run), room(run)) for run in runs if fits(run)]
 
 
 def _spec(panels: Sequence[str], cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -158,7 +173,7 @@ def _spec(panels: Sequence[str], cases: Sequence[Mapping[str, Any]]) -> dict[str
         )
     )
     words = (
-        base.transform_filter("datum.until === null && datum.value === null")
+        base.transform_filter("datum.room !== null")
         .mark_text(align="left", baseline="bottom", dx=2, dy=-3, fontSize=SMALL)
         .encode(x=time, y=alt.value(0), text="what:N")
     )
@@ -194,7 +209,11 @@ def _spec(panels: Sequence[str], cases: Sequence[Mapping[str, Any]]) -> dict[str
     chart = (
         alt.layer(
             bands,
-            readings.mark_line(strokeWidth=1.6),
+            readings.transform_filter(f"indexof(datum.what, '{_COUNTER}') < 0").mark_line(strokeWidth=1.6),
+            # A mean since the reading before holds all the time since.
+            readings.transform_filter(f"indexof(datum.what, '{_COUNTER}') >= 0").mark_line(
+                strokeWidth=1.6, interpolate="step-before"
+            ),
             readings.transform_filter(f"datum.readings <= {_FEW}").mark_circle(size=30, opacity=1),
             # Unseen, but wide enough for a pointer.
             readings.mark_circle(size=90, opacity=0),
@@ -209,7 +228,17 @@ def _spec(panels: Sequence[str], cases: Sequence[Mapping[str, Any]]) -> dict[str
         )
         .resolve_scale(y="independent")
     )
-    return told.spec(told.with_case(chart, cases))
+    made = told.spec(told.with_case(chart, cases))
+    return {**made, "usermeta": {"narrow": _narrow(made["spec"]["layer"])}}
+
+
+def _narrow(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """On a narrow screen only the names that have room there, and the reasons only below the chart."""
+    words = next(at for at, layer in enumerate(layers) if layer["mark"]["type"] == "text")
+    return {
+        f"/spec/layer/{words}/transform/0/filter": f"datum.room * {_SLIM} >= {_LETTER} * length(datum.what)",
+        "/facet/column/header/labelExpr": "split(datum.label, '\\n')[0]",
+    }
 
 
 KIND = Kind(_NAME, _TITLE, draw)

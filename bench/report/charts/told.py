@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.record.measurement import Measurement
 from bench.report.changes import plain
 from bench.report.units import digits, scale_for
-from bench.runner.gather import CaseSeen, Gathered
+
+if TYPE_CHECKING:
+    from bench.runner.gather import CaseSeen, Gathered
 
 WIDTH = 640
 _LONGEST = 90
@@ -16,8 +18,12 @@ _LONGEST = 90
 
 def label(seen: CaseSeen) -> str:
     """The label of a case on one line, its middle left out where it is very long."""
-    text = plain(seen.label)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2 - 1]}…{text[-_LONGEST // 2 :]}"
+    return middled(plain(seen.label), _LONGEST)
+
+
+def middled(text: str, most: int) -> str:
+    """The text, its middle left out where it is longer than `most` letters."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-most // 2 :]}"
 
 
 def labels(gathered: Gathered) -> list[str]:
@@ -40,8 +46,13 @@ def interval(found: Measurement, factor: float, unit: str) -> str:
     """`80.1 to 82.3 µs, 95 %`; else that there is none."""
     if found.low is None or found.high is None:
         return "none"
-    sure = "" if found.confidence is None else f", {found.confidence:.0%}".replace("%", " %")
+    sure = "" if found.confidence is None else f", {percent(found.confidence)}"
     return f"{digits(found.low / factor)} to {digits(found.high / factor)} {unit}{sure}"
+
+
+def percent(share: float) -> str:
+    """`95 %`, `99.9 %`: a confidence is never rounded up to certainty."""
+    return f"{100 * share:.6g} %"
 
 
 def how(found: Measurement) -> str:
@@ -79,7 +90,9 @@ def cases(
             "how": how(median),
         }
         for at, seen in found
-        for median in [seen.row.metrics["p50_latency"]]
+        for median in [
+            seen.row.metrics.get("p50_latency") or Measurement.unavailable("s", "no such figure is on record")
+        ]
     ]
 
 
@@ -123,5 +136,5 @@ def log_axis(title: str) -> dict[str, Any]:
     return {
         "title": title,
         "scale": alt.Scale(type="log", nice=False, padding=8),
-        "axis": alt.Axis(format=",.3~r", tickCount=14, labelOverlap="greedy", labelFlush=False),
+        "axis": alt.Axis(format=",.3~r", tickCount=14, labelOverlap="greedy", labelSeparation=8, labelFlush=False),
     }

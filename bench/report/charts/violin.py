@@ -13,6 +13,8 @@ from bench.runner.gather import CaseSeen, Gathered
 
 _NAME, _TITLE = "violin", "Latency: where the calls lie"
 _HEIGHT = 46
+_SLIM = 300
+"""Pixels of a label on a narrow screen, where it stands above its row."""
 _ENDS = (0.25, 0.5, 0.75, 0.99)
 
 
@@ -24,7 +26,7 @@ def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
     factor, unit = told.seconds([seen.distribution.quantile(0.5) for _, seen in there if seen.distribution])
     known = told.cases(there, told.labels(gathered), factor, unit)
     cases = [
-        {**record, **_box(seen.distribution, seen.row.metrics["p50_latency"].value, factor, unit)}
+        {**record, **_box(seen.distribution, _median(seen), factor, unit)}
         for record, (_, seen) in zip(known, there, strict=True)
         if seen.distribution is not None
     ]
@@ -41,6 +43,11 @@ def draw(gathered: Gathered) -> Sequence[Drawing | Undrawn]:
     )
     data = {_NAME: told.columns(outlines), told.CASES: told.columns(cases)}
     return [Drawing(_NAME, _TITLE, about, _spec(unit, cases), data, scope="chosen")]
+
+
+def _median(seen: CaseSeen) -> float | None:
+    found = seen.row.metrics.get("p50_latency")
+    return None if found is None else found.value
 
 
 def _drawable(seen: CaseSeen) -> bool:
@@ -125,7 +132,9 @@ def _spec(unit: str, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         .properties(width=told.WIDTH, height=_HEIGHT, view=alt.ViewBackground(stroke=None))
         .facet(row=alt.Row("label:N", sort=alt.EncodingSortField("case", op="min"), header=header), spacing=2)
     )
-    return told.spec(told.with_case(chart, cases))
+    above = {"labelOrient": "top", "labelAnchor": "start", "labelLimit": _SLIM, "labelPadding": 0}
+    narrow = {f"/facet/row/header/{name}": value for name, value in above.items()}
+    return {**told.spec(told.with_case(chart, cases)), "usermeta": {"narrow": narrow}}
 
 
 KIND = Kind(_NAME, _TITLE, draw)

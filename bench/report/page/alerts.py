@@ -10,7 +10,7 @@ import msgspec
 from bench.report.charts.drawing import Undrawn
 from bench.runner.gather import CaseSeen, Gathered
 
-_VARIES = re.compile(r"(?<=on the edge inputs )[\w-]+|(?<![A-Za-z_])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+_VARIES = re.compile(r"(?<=on the edge inputs )[\w-]+|(?<![A-Za-z_])\d[\d,]*(?:\.\d+)*(?:e[+-]?\d+)?")
 """What makes a sentence of many: numbers that are not part of a name, and the kind of the edge inputs."""
 _SPLIT = "the graph is split"
 
@@ -128,9 +128,9 @@ def _plain(name: str, title: str, grave: bool, sentences: Sequence[str], unit: s
 
 def _of_cases(name: str, title: str, grave: bool, told: Iterable[tuple[int, str]]) -> Group:
     """Sentences alike but for their numbers put together, in the order of the first of them."""
-    alike: dict[str, list[tuple[int, str]]] = {}
+    alike: dict[tuple[str, ...], list[tuple[int, str]]] = {}
     for at, text in told:
-        alike.setdefault(_VARIES.sub("#", text), []).append((at, text))
+        alike.setdefault(tuple(_VARIES.split(text)), []).append((at, text))
     return Group(name=name, title=title, grave=grave, alerts=tuple(_together(found) for found in alike.values()))
 
 
@@ -146,11 +146,11 @@ def _together(found: Sequence[tuple[int, str]]) -> Alert:
 
 
 def _range(column: Sequence[str]) -> str:
-    """`7.6` of equal numbers, `7.6 … 85.4` of others, by their size; words as a list."""
+    """`7.6` of equal numbers, `7.6 … 85.4` of others, by their size; words and versions as a list."""
     told = list(dict.fromkeys(column))
     if len(told) == 1:
         return told[0]
-    if not all(text[0].isdigit() for text in told):
+    if not all(text[0].isdigit() and text.count(".") < 2 for text in told):
         return ", ".join(told)
     ordered = sorted(told, key=lambda text: float(text.replace(",", "")))
     return f"{ordered[0]} … {ordered[-1]}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from bench.analyse.kinds import better_by
+from bench.record.cost import Part
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS, Direction, Metric
 from bench.report.changes import SHARES
-from bench.report.choices import figure, title
-from bench.report.table import ABSENT
-from bench.report.units import digits, scale_for, spread
+from bench.report.choices import figure, number, title
+from bench.report.table import ABSENT, best_rows
+from bench.report.units import scale_for, spread
 from bench.runner.gather import Gathered
 
 COST = "cost"
@@ -34,7 +36,7 @@ _MAIN = (
 )
 """What is shown unless all figures are asked for, in this order; the rest follow in the order of `METRICS`."""
 _WITH_SPREAD = frozenset({"p50_latency", "p99_latency"})
-_PLACES = 4
+_PLACES, _LEAST = 4, 0.0001
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +50,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of figures. `main`: it is there from the start."""
+    """A column of figures. `main`: it is there from the start. `sorted`: its figures can be put in an order."""
 
     metric: str
     title: str
     unit: str
     about: str
     main: bool
+    sorted: bool = True
 
 
 class Figures:
@@ -64,8 +67,8 @@ class Figures:
         self._cases = gathered.cases
         self._judged = [{model.name: model.metric for model in run.manifest.models} for run in gathered.runs]
         self._costs = _costs(gathered)
-        # The unit of money is that of the first ledger; a figure in another one keeps its own in its text.
-        money = next((found.unit for found, _ in self._costs.values()), "USD")
+        # The unit of money is that of the first ledger; where there are several, each cell has its own.
+        money = next((found.figure.unit for found in self._costs.values()), "USD")
         cost = Metric(COST, "cost", money, "lower", "cost of a million inferences on machines that are always busy")
         known = {**METRICS, COST: cost} if self._costs else dict(METRICS)
         order = [name for name in _MAIN if name in known] + [name for name in known if name not in _MAIN]
@@ -77,9 +80,32 @@ class Figures:
         case = self._cases[at]
         if metric == COST:
             found = self._costs.get(at)
-            return Measurement.unavailable("", "no cost is on record for this case") if found is None else found[0]
+            return Measurement.unavailable("", "no cost is on record for this case") if found is None else found.figure
         absent = Measurement.unavailable(METRICS[metric].unit, "no such figure is on record")
-        return case.row.metrics.get(metric, absent)
+        known = case.row.metrics.get(metric, absent)
+        if known.value is not None and math.isnan(known.value):
+            return Measurement.unavailable(known.unit, "what is on record is not a number")
+        return known
+
+    def ranked(self, at: int, metric: str) -> Measurement:
+        """The figure as far as it may be held against others: a sum that lacks a part, or infinity, may not."""
+        found = self.of(at, metric)
+        if found.value is None:
+            return found
+        if self._at_least(at, metric):
+            absent = ", ".join(part.name for part in self._costs[at].unknown)
+            return Measurement.unavailable(found.unit, f"only a lower bound is known, which is not ranked: no {absent}")
+        if not math.isfinite(found.value):
+            return Measurement.unavailable(found.unit, "the value is not finite")
+        return found
+
+    def of_choices(self, cases: Sequence[int]) -> list[int]:
+        """The first of these cases of each choice: what a choice costs is on record with every case of it."""
+        first: dict[int, int] = {}
+        for at in cases:
+            # Cases of a choice share one bill.
+            first.setdefault(id(self._costs[at]) if at in self._costs else -at, at)
+        return list(first.values())
 
     def text(self, at: int, metric: str, *, bounds: bool = True) -> str:
         """The figure in its own unit with its interval, marked where it is an estimate or a lower bound."""
@@ -100,7 +126,8 @@ class Figures:
             Heading(
                 metric=name,
                 title=title(name, only) if name in METRICS else metric.title,
-                unit=self._scales[name][1],
+                unit="" if self._mixed(name) else self._scales[name][1],
+                sorted=not self._mixed(name),
                 about=metric.about,
                 main=name in _MAIN,
             )
@@ -120,24 +147,10 @@ class Figures:
         return found
 
     def best(self, metric: str) -> frozenset[int]:
-        """The best cases of each group that may be compared: alike in run, model, threads, batch, scenario and options.
-
-        Only cases that are ok are in it, and only where they differ.
-        """
-        groups: dict[tuple[object, ...], dict[int, float]] = {}
-        for at, seen in enumerate(self._cases):
-            value, case = self.of(at, metric).value, seen.row.case
-            if value is not None and seen.row.status == "ok":
-                options = str(sorted(case.options.items()))
-                key = (seen.run, case.model, case.threads, case.batch, case.scenario, options)
-                groups.setdefault(key, {})[at] = value
-        found: set[int] = set()
-        for group in groups.values():
-            better = self.better(metric, list(group))
-            if better != "neither" and len(set(group.values())) > 1:
-                top = min(group.values()) if better == "lower" else max(group.values())
-                found |= {at for at, value in group.items() if value == top}
-        return frozenset(found)
+        """The best cases of each group that may be compared: see `best_rows`."""
+        rows, runs = [seen.row for seen in self._cases], [seen.run for seen in self._cases]
+        values = [self.ranked(at, metric).value for at in range(len(rows))]
+        return best_rows(rows, values, lambda group: self.better(metric, group), runs)
 
     def cells(self, at: int, headings: Sequence[Heading]) -> list[Cell]:
         """The cells of a case under these headings."""
@@ -155,7 +168,9 @@ class Figures:
                 {"name": m.name, "title": m.title, "unit": m.unit, "about": m.about, "better": m.better}
                 for m in self.metrics.values()
             ],
-            "value": [each.value for each in found],
+            "value": [
+                each.value if each.value is None or math.isfinite(each.value) else str(each.value) for each in found
+            ],
             "unit": _unless_all_alike([each.unit for each in found], [m.unit for m in self.metrics.values()]),
             "low": [each.low for each in found],
             "high": [each.high for each in found],
@@ -180,7 +195,11 @@ class Figures:
         if found.value is None:
             return Cell(metric=metric, raw="", shown=ABSENT)
         value = found.value / self._scales[metric][0]
-        shown = f"{value:.{_PLACES}f}" if metric in SHARES else digits(value)
+        shown = f"{value:.{_PLACES}f}" if metric in SHARES and math.isfinite(value) else number(value)
+        if metric in SHARES and 0 < abs(value) < _LEAST:
+            shown = f"{'<' if value > 0 else '>-'}{_LEAST}"
+        if self._mixed(metric):
+            shown += f" {found.unit}"
         guess = not found.how.startswith("measured:")
         beside = ""
         if metric in _WITH_SPREAD and found.low is not None and found.high is not None and found.value:
@@ -192,13 +211,17 @@ class Figures:
 
     def _scale(self, metric: str) -> tuple[float, str]:
         values = (self.of(at, metric).value for at in range(len(self._cases)))
-        return scale_for(self.metrics[metric].unit, [value for value in values if value is not None])
+        return scale_for(self.metrics[metric].unit, [v for v in values if v is not None and math.isfinite(v)])
 
     def _known(self, metric: str) -> bool:
         return any(self.of(at, metric).value is not None for at in range(len(self._cases)))
 
     def _at_least(self, at: int, metric: str) -> bool:
-        return metric == COST and at in self._costs and not self._costs[at][1]
+        return metric == COST and at in self._costs and not self._costs[at].complete
+
+    def _mixed(self, metric: str) -> bool:
+        """Whether figures are in units that cannot be held against each other: ledgers in several currencies."""
+        return metric == COST and len({found.figure.unit for found in self._costs.values()}) > 1
 
 
 def span(text: str) -> str:
@@ -213,13 +236,12 @@ def _unless_all_alike(units: Sequence[str], expected: Sequence[str]) -> list[str
     return None if usual else list(units)
 
 
-def _costs(gathered: Gathered) -> Mapping[int, tuple[Measurement, bool]]:
-    """By case: what a million inferences cost of the choice that it belongs to, and whether no part is missing."""
-    of_case: dict[tuple[int, str], tuple[Measurement, bool]] = {}
+def _costs(gathered: Gathered) -> Mapping[int, Part]:
+    """By case: what a million inferences cost of the choice that it belongs to."""
+    of_case: dict[tuple[int, str], Part] = {}
     for run, ledger in enumerate(gathered.ledgers):
         for account in ledger.accounts if ledger is not None else ():
-            money = account.million.money
             for name in account.choice.cases:
-                of_case[run, name] = money.figure, money.complete
+                of_case[run, name] = account.million.money
     keys = [(case.run, case.row.case.name) for case in gathered.cases]
     return {at: of_case[key] for at, key in enumerate(keys) if key in of_case}

@@ -256,15 +256,17 @@
     every();
     redraw((chart) => chart.scope === "one");
   };
+  const EVERY = ["figure", "value", "interval", "n", "how it was got", "what it is"];
   const every = () => {
     const target = one("#every"), head = make("thead"), line = make("tr");
-    for (const title of ["figure", "value", "interval", "n", "how it was got", "what it is"]) line.append(make("th", title, { scope: "col", class: title === "n" ? "num" : "" }));
+    for (const title of EVERY) line.append(make("th", title, { scope: "col", class: title === "n" ? "num" : "" }));
     head.append(line);
     const lines = make("tbody");
     for (const kind of told.figures.metrics) {
       const found = behind(picked, kind.name), row = make("tr");
-      row.append(make("th", kind.title, { scope: "row" }), make("td", found.reason === null ? found.text : "–"), make("td", found.span || "–"),
-        make("td", found.reason === null ? found.n.toLocaleString("en") : "–", { class: "num" }), make("td", found.reason === null ? found.how : `not known: ${found.reason}`), make("td", kind.about));
+      const known = found.reason === null;
+      const cells = [known ? found.text : "–", found.span || "–", known ? found.n.toLocaleString("en") : "–", known ? found.how : `not known: ${found.reason}`, kind.about];
+      row.append(make("th", kind.title, { scope: "row" }), ...cells.map((text, at) => make("td", text, { "data-title": EVERY[at + 1], ...(text === "–" ? { class: "none" } : at === 2 ? { class: "num" } : {}) })));
       lines.append(row);
     }
     target.replaceChildren(one("caption", target), head, lines);
@@ -306,24 +308,47 @@
     return made;
   };
   const composed = (spec) => spec.hconcat || spec.vconcat || spec.concat || spec.facet || spec.repeat;
-  // A chart takes the width that there is; panels side by side go below each other where it is narrow.
-  const fitted = (spec, width, top = true) => {
-    const slim = width < NARROW;
-    if (slim && spec.hconcat) { spec.vconcat = spec.hconcat; delete spec.hconcat; }
-    for (const list of [spec.vconcat, spec.hconcat, spec.concat]) for (const each of list ?? []) fitted(each, width, false);
-    if (slim && spec.facet && spec.spec) {
-      if (!spec.facet.row && !spec.facet.column) spec.columns = 1;
-      if (typeof spec.spec.width === "number") spec.spec.width = Math.min(spec.spec.width, Math.max(140, width - 110));
+  // What a chart is otherwise on a narrow screen, by JSON Pointer; null takes away: see `bench.report.charts.drawing`.
+  const narrowed = (spec) => {
+    for (const [pointer, value] of Object.entries(spec.usermeta?.narrow ?? {})) {
+      const path = pointer.split("/").slice(1), last = path.pop();
+      const node = path.reduce((found, name) => found[name], spec);
+      if (value !== null) node[last] = value;
+      else if (Array.isArray(node)) node.splice(Number(last), 1);
+      else delete node[last];
     }
-    if (composed(spec)) return spec;
-    if (top) {
-      if (spec.width === undefined || typeof spec.width === "number") spec.width = Math.min(width, Math.max(spec.width ?? 0, 900));
-    } else if (typeof spec.width === "number") spec.width = Math.min(spec.width, Math.max(140, width - 110));
+  };
+  // Legends, headings and axes that ask for more than a narrow screen has.
+  const squeezed = (node, width) => {
+    if (!node || typeof node !== "object") return;
+    const { legend, header, axis } = Array.isArray(node) ? {} : node;
+    if (legend) Object.assign(legend, { labelLimit: legend.orient === "top" ? width / 2 - 40 : width - 60, ...(legend.orient !== "top" ? { columns: 1 } : legend.columns ? { columns: 2 } : {}) },
+      legend.titleOrient ? { titleOrient: "top" } : {});
+    if (header) header.labelLimit = width * 0.7;
+    if (axis?.tickCount) axis.tickCount = Math.min(axis.tickCount, 5);
+    for (const each of Object.values(node)) squeezed(each, width);
+  };
+  const fitted = (spec, width) => {
+    if (width < NARROW) { squeezed(spec, width); narrowed(spec); }
+    if (!composed(spec)) spec.width = width;
     return spec;
   };
+  // Panels of a chart take the width that axes and headings leave, which is known only when they are drawn.
+  const spread = async (view, spec, box) => {
+    if (!composed(spec)) return;
+    const beside = spec.facet && !spec.facet.row && !spec.facet.column ? Math.min(spec.columns ?? 1, panels(spec)) : 1;
+    for (let tries = 0; tries < 3; tries += 1) {
+      const room = box.clientWidth - one("svg", box).getBoundingClientRect().width;
+      const signals = Object.entries(view.getState({ signals: (name) => /^(.*_)?width$/i.test(name), data: () => false }).signals);
+      if (room >= 0 && room < 2) return;
+      for (const [name, value] of signals) if (value > 0) view.signal(name, Math.max(90, value + Math.floor(room / beside)));
+      await view.resize().runAsync();
+    }
+  };
+  const panels = (spec) => new Set((spec.datasets[spec.data.name] ?? []).map((record) => record[spec.facet.field])).size;
   const slimmed = (config, width) => (width >= NARROW ? config : merged(config, {
     legend: { orient: "bottom", columns: 1, labelLimit: width - 60, direction: "vertical" },
-    axis: { labelLimit: width * 0.34 }, axisY: { labelLimit: width * 0.34 }, header: { labelLimit: width - 40 },
+    axis: { labelLimit: width * 0.34 }, axisY: { labelLimit: width * 0.34 }, header: { labelLimit: width * 0.4 },
     title: { limit: width - 20 }, text: { limit: width * 0.5 },
   }));
   const readings = (handler, event, item, value) => {
@@ -375,12 +400,15 @@
     const who = Object.entries(groups).map(([word, labels]) => `${word}: ${labels.slice(0, 3).join(", ")}${labels.length > 3 ? ` and ${labels.length - 3} more` : ""}.`);
     return `Each point is a choice, ${names.x} across and ${names.y} up; bars are intervals, the dashed line joins the best of both. ${who.join(" ")}`;
   };
+  const frontOf = (axes, { x, y }) => {
+    const order = Object.keys(axes);
+    return order.indexOf(x) < order.indexOf(y) ? `front__${x}__${y}` : `front__${y}__${x}`;
+  };
   const specOf = (chart, drawing, width) => {
     const meta = drawing.spec.usermeta;
     if (!meta?.template) return structuredClone(drawing.spec);
     chooser(chart, drawing);
-    const { x, y } = chart.axes, order = Object.keys(meta.axes);
-    const front = order.indexOf(x) < order.indexOf(y) ? `front__${x}__${y}` : `front__${y}__${x}`;
+    const { x, y } = chart.axes, front = frontOf(meta.axes, chart.axes);
     const values = { $front: front, $place: `place__${x}__${y}` };
     for (const [axis, metric] of [["x", x], ["y", y]]) for (const [name, value] of Object.entries(meta.axes[metric])) values[`$${axis}.${name}`] = value;
     const spec = filled(structuredClone(meta.template), values);
@@ -400,6 +428,7 @@
   };
   const sizes = new ResizeObserver((entries) => { for (const { target } of entries) reach(charts.find((each) => each.box === target)); });
   for (const chart of charts) sizes.observe(chart.box);
+  const ended = (chart, state) => { chart.state = state; chart.figure.dataset.state = state; };
   const draw = async (chart) => {
     const turn = chart.turn += 1;
     chart.state = "drawing";
@@ -412,7 +441,7 @@
     const empty = Object.values(sets).every((set) => !set.length);
     if (empty) {
       chart.box.replaceChildren(make("p", chart.scope === "chosen" ? "None of the ticked cases has what is drawn here: tick others in the table." : "Nothing is on record of this case to draw here.", { class: "wait" }));
-      chart.state = "drawn";
+      ended(chart, "drawn");
       return;
     }
     const spec = fitted(specOf(chart, drawing, width), width);
@@ -434,13 +463,13 @@
       chart.old = result;
       chart.width = width;
       chart.figure.toggleAttribute("data-dark", dark);
-      chart.state = "drawn";
-      chart.figure.dataset.state = "drawn";
+      await spread(result.view, spec, chart.box);
+      if (turn !== chart.turn) return;
+      ended(chart, "drawn");
       // A drawing without marks has nothing that could be named.
       for (const empty of all("[role='graphics-symbol']:not([aria-label]), [role='graphics-object']:not([aria-label])", box)) empty.removeAttribute("role");
     } catch (error) {
-      chart.state = "failed";
-      chart.figure.dataset.state = "failed";
+      ended(chart, "failed");
       chart.box.replaceChildren(make("p", `The chart could not be drawn: ${error.message}`, { class: "wait" }));
     }
     chart.box.style.minHeight = "";
@@ -452,13 +481,21 @@
     for (const chart of charts) {
       if (!which(chart) || chart.state === "waiting") continue;
       if (chart.visible) draw(chart);
-      else { chart.state = "waiting"; chart.figure.dataset.state = "waiting"; watch.unobserve(chart.figure); watch.observe(chart.figure); }
+      else { ended(chart, "waiting"); watch.unobserve(chart.figure); watch.observe(chart.figure); }
     }
+  };
+  // What only helps to draw is left out; of a template only the two metrics that are drawn are told.
+  const HELPERS = ["case", "row", "at", "place", "room", "shift", "column"];
+  const toldOf = (chart, names) => {
+    const { template, axes, x, y } = told.charts[chart.place].spec.usermeta ?? {};
+    if (!template) return names.filter((each) => !HELPERS.includes(each));
+    const drawn = chart.axes ?? { x, y };
+    return ["name", axes[drawn.x].told, axes[drawn.y].told, frontOf(axes, drawn)];
   };
   const rowsOf = (chart, target) => {
     target.replaceChildren();
     for (const [name, columns] of Object.entries(told.charts[chart.place].data)) {
-      const found = records(columns, kept(chart)), names = Object.keys(columns).filter((each) => each !== "case");
+      const found = records(columns, kept(chart)), names = toldOf(chart, Object.keys(columns));
       const made = make("table");
       made.append(make("caption", found.length > MOST_ROWS ? `${name}: the first ${MOST_ROWS} of ${found.length.toLocaleString("en")} lines` : name));
       const head = make("tr"), lines = make("tbody");
@@ -514,7 +551,8 @@
   narrow();
   data.then((found) => {
     for (const picker of pickers) for (const [at, each] of found.cases.entries()) picker.append(make("option", each.label, { value: at }));
-    pick(initially[0] ?? 0);
+    if (found.cases.length) pick(initially[0] ?? 0);
+    else one("#one").hidden = true;
     root.dataset.ready = "";
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 1000));
     idle(() => drawWaiting(IDLE_CHARTS), { timeout: 3000 });

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.analyse.compare import Comparison
 from bench.errors import UserError
-from bench.report.changes import Standing, note, plain, ranked_changes, standing
+from bench.report.changes import Standing, note, plain, ranked_changes, said_once, shortened, standing
 from bench.report.charts.draw import CHOSEN, check_libraries
 from bench.report.charts.drawing import Drawing, Undrawn
 from bench.report.charts.kinds import KINDS
@@ -57,7 +58,7 @@ _READ: dict[Standing, str] = {
 }
 _ABOUT = {
     "pareto": "What each choice costs against what it gives. Points on the front are beaten by no other one.",
-    "percentiles": "How long calls take, from the typical one to the slowest of a thousand.",
+    "percentiles": "How long calls take, from the typical one to the slowest of a hundred.",
     "ecdf": "The share of calls that were answered within a time.",
     "violin": "How often each latency occurred, on a logarithmic axis.",
     "timeline": "What the sensors read while one case ran, with its phases.",
@@ -260,18 +261,29 @@ def _ran_on(case: CaseSeen) -> str:
 
 
 def _comparison(gathered: Gathered) -> dict[str, Any] | None:
-    """The largest changes as a table, and how many are not in it."""
+    """The largest changes as a table, how many are not in it, and why figures are known on one side only."""
     found = gathered.comparison
     if found is None:
         return None
-    there = ranked_changes(c for c in found.changes if c.before is not None or c.after is not None)
+    there = ranked_changes(c for c in found.changes if c.before is not None and c.after is not None)
     shown = there[:MOST]
     return {
         "table": compared(shown, f"{found.after} against {found.before}") if shown else None,
         "standings": [standing(change) for change in shown],
         "reading": [note(change) or _READ[standing(change)] for change in shown],
         "left": len(there) - len(shown),
+        "alone": _alone(found),
     }
+
+
+def _alone(found: Comparison) -> list[str]:
+    """Why figures are known on one side only, with the first cases of each reason."""
+    told: dict[str, dict[str, None]] = {}
+    for change in found.changes:
+        if (change.before is None) != (change.after is None):
+            told.setdefault(change.absent or "known on one side only", {})[change.case] = None
+    pairs = [(reason, name) for reason, cases in told.items() for name in shortened(list(cases))[1]]
+    return [f"{reason} ({those})" for reason, those in said_once(pairs)]
 
 
 def _shown(value: Any) -> Any:
