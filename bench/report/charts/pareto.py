@@ -15,7 +15,7 @@ leaves alone): `template`; `axes`, the values by metric, in an order fit for a m
                            for each key, value of axes[x]: values["$x." + key] = value     (and so for y)
                            a copy of the template in which every text that is a key of values is that value
 
-For 50 choices that is some 60 kB before compression, and grows with them.
+For 50 choices that is some 150 kB before compression, and grows with them.
 """
 
 from __future__ import annotations
@@ -58,16 +58,23 @@ COST = "cost"
 OFFERED = (
     "accuracy",
     "robustness",
+    "robustness_worst",
+    "calibration_error",
     "parity_agreement",
     "p50_latency",
+    "p90_latency",
     "p99_latency",
     "throughput",
     "capacity",
+    "load_time",
+    "first_inference",
     "cold_start",
+    "rss_added",
     "peak_rss",
     "energy",
     COST,
     "size",
+    "macs",
 )
 """What a reader may put on the axes of a page, in the order of the menu; any other metric can be asked for by name."""
 
