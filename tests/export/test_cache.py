@@ -147,11 +147,19 @@ def _closure(roots: list[str]) -> set[Path]:
         if spec is None or spec.origin is None or Path(spec.origin) in seen:
             continue
         seen.add(Path(spec.origin))
-        for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
+        for node in ast.walk(_AtRunTime().visit(ast.parse(Path(spec.origin).read_text()))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench"):
                 todo.append(str(node.module))
                 todo += [f"{node.module}.{name.name}" for name in node.names if _is_module(node.module, name.name)]
     return seen
+
+
+class _AtRunTime(ast.NodeTransformer):
+    """Without what is imported for type checkers alone."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        only_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if only_types else self.generic_visit(node)
 
 
 def _is_module(package: str | None, name: str) -> bool:

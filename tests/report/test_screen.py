@@ -26,7 +26,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def printed(work: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "bench", *arguments]
-    done = subprocess.run(command, cwd=work, env=os.environ | ASCII, capture_output=True, check=False, timeout=120)
+    # This one would overrule the locale.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | ASCII
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.decode("ascii")
 
