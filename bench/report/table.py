@@ -156,7 +156,7 @@ def _columns(rows: Sequence[Row], metric: str | None) -> list[Column]:
         if len(set(cells)) > 1:
             columns.append(Column(title, cells))
     columns += [_figure_column(figure, rows, metric) for figure in _shown(rows)]
-    columns.append(Column("ran on", tuple(_placement(row) for row in rows), priority=4))
+    columns.append(Column("ran on", tuple(placed(row) for row in rows), priority=4))
     if any(row.status != "ok" for row in rows):
         columns.append(Column("status", tuple(row.status for row in rows)))
     return columns
@@ -226,7 +226,8 @@ def _cell(measurement: Measurement, factor: float, figure: _Figure) -> str:
     return shown
 
 
-def _placement(row: Row) -> str:
+def placed(row: Row) -> str:
+    """Who held how many nodes of the graph; the provider where nothing is counted by node."""
     if row.placement is None:
         return ABSENT
     counts = " + ".join(

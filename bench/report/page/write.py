@@ -22,7 +22,7 @@ from bench.report.page.alerts import alerts
 from bench.report.page.figures import Figures
 from bench.report.page.headline import headline
 from bench.report.page.pack import as_json, digest, drawn, packed
-from bench.report.table import ABSENT
+from bench.report.table import ABSENT, placed
 from bench.runner.gather import CaseSeen, Gathered
 from bench.store.atomic import write_bytes
 
@@ -122,7 +122,7 @@ def html(gathered: Gathered, title: str | None = None) -> str:
         comparison=_comparison(gathered),
         sheets=facts.sheets(gathered),
         notes=facts.notes(gathered),
-        ran_on=_ran_on,
+        ran_on=lambda case: placed(case.row),
         ABSENT=ABSENT,
         style=style,
         script=script,
@@ -248,16 +248,6 @@ def _filters(cases: Sequence[CaseSeen]) -> list[tuple[str, list[str]]]:
         ("status", lambda case: case.row.status),
     )
     return [(name, list(dict.fromkeys(of(case) for case in cases))) for name, of in parts]
-
-
-def _ran_on(case: CaseSeen) -> str:
-    placed = case.row.placement
-    if placed is None:
-        return ABSENT
-    return (
-        " + ".join(f"{name.removesuffix('ExecutionProvider')} {n}" for name, n in placed.nodes.items())
-        or placed.provider
-    )
 
 
 def _comparison(gathered: Gathered) -> dict[str, Any] | None:
