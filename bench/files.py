@@ -32,7 +32,13 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in `folder` and below; nobody may be writing there."""
+    for path in folder.rglob(f".{'[0-9a-f]' * 32}.*"):
+        path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write `content` to `path` at once, and to the disk before its name appears."""
     with whole(path) as temporary, temporary.open("wb") as file:
         file.write(content)

@@ -17,6 +17,11 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def judges() -> bool:
+    """Whether this install makes tables and intervals. One that has only a part of it keeps runs as the slim one does."""
+    return installed("polars") and installed("scipy")
+
+
 def need(*modules: str) -> None:
     """Before work begins that would be lost without them. Raises `UserError` where one is not installed."""
     for module in modules:

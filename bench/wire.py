@@ -1,19 +1,22 @@
 """Frames between two processes over a child's standard input and output.
 
-A frame is a 4-byte big-endian length and that many bytes. The child takes its real standard output
+A frame is a sign, a 4-byte big-endian length and that many bytes. The child takes its real standard output
 for frames and points file descriptor 1 at standard error, so that nothing a library prints can end up
-between two frames.
+between two frames. What is written there all the same has no sign, and is told from a frame at once.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import sys
+import threading
 from typing import IO
 
 LIMIT = 1 << 30
-_HEAD = struct.Struct(">I")
+SIGN = b"\xc5BW\x01"
+_HEAD = struct.Struct(">4sI")
 
 
 class WireError(Exception):
@@ -36,7 +39,7 @@ def send(stream: IO[bytes], body: bytes) -> None:
     """Write one frame and flush. Raises OSError where the other side is gone."""
     if len(body) > LIMIT:
         raise WireError(f"a frame of {len(body)} bytes is over the limit of {LIMIT}")
-    stream.write(_HEAD.pack(len(body)) + body)
+    stream.write(_HEAD.pack(SIGN, len(body)) + body)
     stream.flush()
 
 
@@ -45,12 +48,26 @@ def receive(stream: IO[bytes]) -> bytes | None:
     head = stream.read(_HEAD.size)
     if not head:
         return None
+    if not head.startswith(SIGN) and not SIGN.startswith(head):
+        raise WireError(f"{head!r} is no frame: something else wrote to the pipe")
     if len(head) < _HEAD.size:
-        raise WireError("the stream ended inside a frame's length")
-    (length,) = _HEAD.unpack(head)
+        raise WireError("the stream ended inside a frame's head")
+    _, length = _HEAD.unpack(head)
     if length > LIMIT:
         raise WireError(f"a frame announces {length} bytes, over the limit of {LIMIT}")
     body = stream.read(length)
     if len(body) < length:
         raise WireError(f"the stream ended after {len(body)} of {length} bytes")
     return body
+
+
+def end_with_parent(incoming: IO[bytes]) -> None:
+    """In a child that reads no more: end it, and the group that it leads, as soon as the parent is gone."""
+
+    def wait() -> None:
+        incoming.read(1)
+        if os.name == "posix" and os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -20,6 +20,10 @@ from bench.suite.load import builtin_suites
 
 # A time limit of an example would be a limit of the machine's load.
 hypothesis.settings.register_profile("steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# For mutation testing (--hypothesis-profile=mutation): few examples, the same ones for every mutant.
+hypothesis.settings.register_profile(
+    "mutation", hypothesis.settings.get_profile("steady"), max_examples=15, derandomize=True, database=None
+)
 hypothesis.settings.load_profile("steady")
 
 

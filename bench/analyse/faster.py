@@ -68,10 +68,17 @@ def promise(row: Row) -> Promise | None:
 def pairs(rows: Iterable[Row]) -> list[Pair]:
     """Every measured single-stream row that should be faster and has a measured fp32 sibling."""
     there = [row for row in rows if row.measured and row.case.scenario == SCENARIO]
+    baselines: dict[str, Row] = {}
+    for row in there:
+        if row.case.variant == BASELINE:
+            baselines.setdefault(row.case.id, row)
     found = []
     for row in there:
-        reference = next((other for other in there if _sibling(row, other)), None)
-        if reference is None or promise(row) is None:
+        if promise(row) is None or row.case.variant == BASELINE:
+            continue
+        # The fp32 row of the same model, target, threads, batch, scenario and options.
+        reference = baselines.get(msgspec.structs.replace(row.case, variant=BASELINE).id)
+        if reference is None:
             continue
         gain = speed_up(row.metrics["p50_latency"], reference.metrics["p50_latency"])
         if gain is not None:
@@ -101,10 +108,3 @@ def speed_up(latency: Measurement, reference: Measurement) -> Gain | None:
         high=value * math.exp(up),
         confidence=latency.confidence,
     )
-
-
-def _sibling(row: Row, other: Row) -> bool:
-    """Whether `other` is the fp32 row of the same model, target, threads, batch, scenario and options."""
-    if other.case.variant != BASELINE or row.case.variant == BASELINE:
-        return False
-    return msgspec.structs.replace(row.case, variant=BASELINE) == other.case

@@ -101,17 +101,10 @@ def judge_all(changes: Mapping[tuple[str, str], Change], rules: Sequence[Rule]) 
             verdicts.append(verdict(case, rule.metric, str(rule), change, found))
     for rule in rules:
         if not any(rule.fits(case) for case in cases):
-            verdicts.append(
-                Verdict(
-                    case=rule.cases,
-                    metric=rule.metric,
-                    rule=str(rule),
-                    outcome="missing",
-                    reason="no case has such a name",
-                    remedy="mend the pattern, or compare runs that hold the case",
-                )
-            )
-            judged.append(Judged(outcome="missing", reason=""))
+            remedy = "mend the pattern, or compare runs that hold the case"
+            found = Judged(outcome="missing", reason="no case has such a name", remedy=remedy)
+            judged.append(found)
+            verdicts.append(verdict(rule.cases, rule.metric, str(rule), None, found))
     return _among_many(verdicts, judged)
 
 
@@ -137,8 +130,7 @@ def _points(rule: Rule, change: Change) -> Judged:
         return Judged(outcome=outcome, reason=change.absent or "there is no figure")
     if better_of(change) == "lower":
         return Judged(outcome="inconclusive", reason="this figure is an error, which has no points", remedy=_SHARE)
-    sign = 1
-    lost = sign * (change.before - change.after)
+    lost = change.before - change.after
     slack = 1e-12
     outcome = "regressed" if lost > rule.limit + slack else "improved" if lost < -rule.limit - slack else "pass"
     return Judged(outcome=outcome, reason=f"{(change.after - change.before) * 100:+.2f} points")
@@ -190,15 +182,16 @@ def verdict(case: str, metric: str, rule: str, change: Change | None, found: Jud
 
 def _among_many(verdicts: Sequence[Verdict], judged: Sequence[Judged]) -> list[Verdict]:
     """Of many comparisons some look bad by chance: p-values are adjusted, and what does not stand is open."""
-    at = [i for i, found in enumerate(judged) if found.p_value is not None]
+    alone = {i: found.p_value for i, found in enumerate(judged) if found.p_value is not None}
     told = list(verdicts)
-    for i, p_value in zip(at, adjusted([judged[i].p_value or 0.0 for i in at]), strict=True):
+    for i, p_value in zip(alone, adjusted(list(alone.values())), strict=True):
         told[i] = msgspec.structs.replace(told[i], p_value=float(p_value))
         if told[i].outcome == "regressed" and p_value > RATE:
+            chance = f"as one of {len(alone)} comparisons it may be chance (adjusted p {p_value:.2g})"
             told[i] = msgspec.structs.replace(
                 told[i],
                 outcome="inconclusive",
-                reason=f"{told[i].reason}: as one of {len(at)} comparisons it may be chance (adjusted p {p_value:.2g})",
+                reason=f"{told[i].reason}: {chance}",
                 remedy="measure in more rounds or invocations",
             )
     return told

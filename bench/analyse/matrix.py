@@ -110,7 +110,10 @@ def _plans(reference: Plan, here: Plan) -> list[str]:
 
 def _check_shared(matrices: Sequence[Matrix], sides: Sequence[Side]) -> None:
     lines = [line for matrix in matrices for line in matrix.lines]
-    if len(sides) > 1 and not any(sum(cell.among > 0 for cell in line.cells) > 1 for line in lines):
+    # One that has no row yet has no case in common with any, and says so of itself.
+    if sum(bool(side.rows) for side in sides) > 1 and not any(
+        sum(cell.among > 0 for cell in line.cells) > 1 for line in lines
+    ):
         raise UserError(
             f"no two of {', '.join(side.target.run for side in sides)} have a case in common",
             where="RUN, --only",

@@ -25,9 +25,11 @@ _UNITS: dict[str, dict[str, float]] = {
     "1/s": {"": 1.0, "/s": 1.0, "1/s": 1.0},
     "dB": {"": 1.0, "dB": 1.0},
 }
-_SHARE = re.compile(r"([-+]?)\s*(\d+(?:\.\d+)?)\s*%")
-_POINTS = re.compile(r"[-+]?\s*(\d+(?:\.\d+)?)\s*pt")
-_BUDGET = re.compile(r"(<=|>=)\s*(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(\S*)")
+# As many digits as no number beyond all bounds has.
+_NUMBER = r"\d{1,30}(?:\.\d{1,30})?"
+_SHARE = re.compile(rf"([-+]?)\s*({_NUMBER})\s*%")
+_POINTS = re.compile(rf"[-+]?\s*({_NUMBER})\s*pt")
+_BUDGET = re.compile(rf"(<=|>=)\s*({_NUMBER}(?:[eE][-+]?\d{{1,2}})?)\s*(\S*)")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ class Asked(TypedDict, total=False):
     models: Several
     seed: int | None
     profile: Named | None
+    no_network: bool
 
 
 def run(
@@ -51,6 +52,7 @@ def run(
     models: Several = None,
     seed: int | None = None,
     profile: Named | None = None,
+    no_network: bool = False,
     resume: Run | Named | None = None,
     out: Named = "results",
     tensorboard: Named | None = None,
@@ -71,6 +73,7 @@ def run(
         models: folders in which zoo models are looked for first.
         seed: of data, training and the order of cases.
         profile: a hardware profile of this machine by name or file: only its runtimes are measured.
+        no_network: models run without network (Linux, where the kernel allows it; else nothing is run).
         resume: a stopped run to go on with, as `load` takes it; it stays what it was, so nothing above goes with it.
         out: folder of the runs.
         tensorboard: folder for the scalars of trainings.
@@ -95,6 +98,7 @@ def run(
         "models": models,
         "seed": seed,
         "profile": profile,
+        "no_network": no_network,
     }
     scalars = None if tensorboard is None else expanded(tensorboard)
     with watching(progress) as events:
@@ -130,13 +134,14 @@ def request(**asked: Unpack[Asked]) -> Request:
         only=tuple(several(asked.get("only"))),
         seed=asked.get("seed"),
         profile=_profile(asked.get("profile")),
+        no_network=asked.get("no_network", False),
     )
 
 
 def refuse_with_resume(asked: Asked, *more: str) -> None:
     """A resumed run is what it was: nothing about it can be said anew. Raises `UserError`."""
-    said = [name for name, value in asked.items() if value not in (None, [], ())]
-    options = ["SUITE" if name == "suite" else f"--{name}" for name in said]
+    said = [name for name, value in asked.items() if value is not False and value not in (None, [], ())]
+    options = ["SUITE" if name == "suite" else f"--{name.replace('_', '-')}" for name in said]
     if options or more:
         raise UserError(
             f"--resume goes on with the run as it was; it cannot take {', '.join((*options, *more))}",

@@ -6,6 +6,8 @@ import re
 
 from bench.errors import UserError
 
+# As many digits as no number beyond all bounds has.
+_NUMBER = r"[0-9]{1,30}(?:\.[0-9]{1,30})?"
 _LATENCY = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 _MANY = {"": 1.0, "k": 1e3, "M": 1e6}
 _PER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -39,7 +41,7 @@ def size(text: str, where: str) -> int:
         f"cannot read the size {text!r}", where=where, remedy="write a number and a unit, such as 5GB or 500MiB"
     )
     # The type overlooks what comes after a size.
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?\s*[A-Za-z]*", text.strip()) is None:
+    if re.fullmatch(rf"{_NUMBER}\s*[A-Za-z]*", text.strip()) is None:
         raise refused
     try:
         return int(TypeAdapter(ByteSize).validate_python(text.strip()))
@@ -49,7 +51,7 @@ def size(text: str, where: str) -> int:
 
 def _read(what: str, text: str, unit: str, where: str, remedy: str) -> re.Match[str]:
     """The number (group 1) and the groups of the pattern `unit` behind it. Raises `UserError` where that is not it."""
-    found = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*{unit}", text.strip())
+    found = re.fullmatch(rf"({_NUMBER})\s*{unit}", text.strip())
     if found is None:
         raise UserError(f"cannot read the {what} {text!r}", where=where, remedy=remedy)
     return found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 cache = typer.Typer(
     name="cache",
-    help="What the cache holds (exports, trained weights, downloads), and removing from it.",
+    help="What the cache holds (exports, trained weights, downloads, fleet bundles, peaks), and removing from it.",
     no_args_is_help=True,
 )
 

@@ -20,9 +20,12 @@ from bench.cli.common import (
     print_json,
     refuse,
 )
+from bench.errors import UserError
+from bench.shown import shown
 
 if TYPE_CHECKING:
     from bench.fleet.secure import Tls
+    from bench.runner.conduct import RunResult
 
 fleet = typer.Typer(
     name="fleet",
@@ -83,6 +86,7 @@ def run(
     from bench.fleet.link import DaskLink
     from bench.fleet.parent import Terms, resume_fleet, start_fleet
     from bench.fleet.record import find_fleet
+    from bench.hardware.load import is_path
     from bench.report.files import write_summaries
     from bench.report.live import Live
 
@@ -90,22 +94,30 @@ def run(
     if resume is not None:
         given = {"SUITE" if name == "suite" else f"--{name}": value for name, value in asked.items()}
         refuse(given | {"--target": target, "--seed": seed}, "--resume goes on with the fleet as it was")
+    for word in target or []:
+        if is_path(word):
+            raise UserError(
+                f"{word!r} is a file",
+                where="--target",
+                remedy="give the name of the profile: the workers bring its content, see `bench fleet status`",
+            )
     terms = Terms(wait_s=wait, lost_after_s=lost_after)
+
+    def publish(each: RunResult) -> None:
+        write_summaries(Path(each.folder), each.manifest, each.rows)
+
     with stop_like_ctrl_c(), Live(consoles()[1]) as live:
         stopped = find_fleet(resume, out) if resume is not None else None
         with DaskLink(scheduler, _tls(tls_ca_file, tls_cert, tls_key)) as link:
             if stopped is not None:
-                made = resume_fleet(stopped, link, live, terms)
+                made = resume_fleet(stopped, link, live, terms, publish)
             else:
                 asked_for = request(**asked, seed=seed)  # type: ignore[arg-type]
-                made = start_fleet(asked_for, target or [], link, out, live, terms)
-        for each in made.runs:
-            write_summaries(Path(each.folder), each.manifest, each.rows)
+                made = start_fleet(asked_for, target or [], link, out, live, terms, publish)
     _tell(Path(made.folder), json=json)
     if made.stopped:
         raise typer.Exit(INTERRUPTED)
-    failed = any(row.status == "failed" for each in made.runs for row in each.rows)
-    raise typer.Exit(FAILED if failed or made.fleet.status != "complete" else DONE)
+    raise typer.Exit(FAILED if made.failed or made.fleet.status != "complete" else DONE)
 
 
 @fleet.command("worker")
@@ -132,7 +144,7 @@ def worker(
 ) -> None:
     """Join a scheduler and measure what it hands out, one case at a time, until stopped.
 
-    Exit codes: 0 stopped, 2 bad input or no scheduler.
+    Exit codes: 0 stopped, 2 bad input, a name that is taken, or no scheduler.
     """
     from bench.fleet.crew import work
 
@@ -150,7 +162,8 @@ def scheduler(
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
 ) -> None:
-    """Start a scheduler; its address is all that it prints. Beyond loopback only with TLS.
+    """Start a scheduler; its address is all that it prints. Beyond loopback only with TLS: by options, or by Dask's own
+    configuration.
 
     Exit codes: 0 stopped, 2 bad input.
     """
@@ -177,7 +190,7 @@ def local(
 
     All workers are one machine, so cases still go one at a time: more workers give no more speed.
 
-    Exit codes: 0 stopped, 2 bad input.
+    Exit codes: 0 stopped, 2 bad input, or all workers have ended by themselves.
     """
     from bench.cli.signals import stop_like_ctrl_c
     from bench.fleet.local import run_local
@@ -254,8 +267,8 @@ def _tls(ca_file: Path | None, cert: Path | None, key: Path | None) -> Tls:
 
 
 def _say(message: str) -> None:
-    typer.echo(message, err=True)
+    typer.echo(shown(message), err=True)
 
 
 def _print(message: str) -> None:
-    typer.echo(message)
+    typer.echo(shown(message))

@@ -59,6 +59,9 @@ def run(
             help="A hardware profile of this machine (see `bench list profiles`), or its file: only its runtimes.",
         ),
     ] = None,
+    no_network: Annotated[
+        bool, typer.Option("--no-network", help="Models run without network, or not at all (Linux; see SECURITY.md).")
+    ] = False,
     tensorboard: TensorboardOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cases.")] = False,
     json: JsonOption = False,
@@ -72,6 +75,7 @@ def run(
     from bench.cli.signals import stop_like_ctrl_c
     from bench.report.document import document
     from bench.report.live import Live
+    from bench.shown import shown
 
     output, progress = consoles()
     asked: Asked = {
@@ -83,13 +87,14 @@ def run(
         "models": models,
         "seed": seed,
         "profile": profile,
+        "no_network": no_network,
     }
     with stop_like_ctrl_c(), Live(progress) as live:
         if dry_run:
             if resume is not None:
                 refuse_with_resume(asked, "--dry-run")
             for name in planned(**asked):
-                typer.echo(name)
+                typer.echo(shown(name))
             raise typer.Exit(DONE)
         try:
             made = measure(**asked, resume=resume, out=out, tensorboard=tensorboard, progress=live)

@@ -14,7 +14,7 @@ from bench.export.prepare import BUNDLE_FILE
 from bench.files import whole, write_whole
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Artifact, Bundle, Unavailable
-from bench.zoo import archive
+from bench.zoo import archive, arrays
 from bench.zoo.hashing import file_sha256
 from bench.zoo.inside import inside
 from bench.zoo.sniff import external_files
@@ -129,6 +129,7 @@ def open_bundle(path: Path, scratch: Path) -> tuple[Path, Bundle]:
         if Path(name).suffix in _PACKED:
             with archive.opened(folder / name, f"the bundle's file {name!r}"):
                 pass  # its directory is checked: it is read whole later
+    _check_arrays(folder, bundle, path)
     return folder, bundle
 
 
@@ -144,6 +145,25 @@ def _check_listed(bundle: Bundle, names: Iterable[str], path: Path) -> None:
     for name in names:
         if name not in bundle.files:
             raise UserError(f"the bundle's file {name!r} has no checksum", where=str(path), remedy="export it again")
+
+
+def _check_arrays(folder: Path, bundle: Bundle, path: Path) -> None:
+    """Every array holds numbers, and those that go by example hold one for each. Only their heads are read."""
+    data = bundle.data
+    for name in data.paths:
+        try:
+            found = arrays.heads(folder / name)
+        except arrays.UNREADABLE as error:
+            raise UserError(
+                f"the bundle's file {name!r} holds no arrays: {error}", where=str(path), remedy="export it again"
+            ) from error
+        wrong = next((f"an array of {head.dtype}" for head in found.values() if not head.numbers), None)
+        if name in (data.inputs, data.labels):
+            head = found.get("0" if name == data.inputs else "")
+            if head is None or head.shape[:1] != (data.examples,) or not data.examples:
+                wrong = wrong or f"something else than {data.examples} examples"
+        if wrong is not None:
+            raise UserError(f"the bundle's file {name!r} holds {wrong}", where=str(path), remedy="export it again")
 
 
 def read_index(folder: Path, *, where: Path | None = None) -> Bundle:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import BinaryIO
 
-from bench.wire import receive, send, take_over
+from bench.confine import CannotConfine, confine_as_asked
+from bench.wire import end_with_parent, receive, send, take_over
 
 
 def main() -> None:
     """Do the work that stands on standard input."""
     incoming, outgoing = take_over()
-    # After the streams are safe: whatever these import may print.
-    from bench.errors import UserError
-    from bench.export import messages as msg
-    from bench.export.work import work
-    from bench.record import codec
-
     frame = receive(incoming)
     if frame is None:
         return
+    # While there is one thread, and before anything that was given is read.
+    refusal = None
+    try:
+        confine_as_asked(frame)
+    except CannotConfine as error:
+        refusal = f"the network cannot be cut off here, so nothing is exported: {error}"
+    # After the streams are safe: whatever these import may print.
+    from bench.errors import UserError
+    from bench.export import messages as msg
+    from bench.record import codec
+
     request = codec.unpack(frame, msg.Request)
-    threading.Thread(target=_end_with_the_parent, args=(incoming,), daemon=True).start()
+    # Instead of training on for nobody.
+    end_with_parent(incoming)
 
     def say(message: msg.Message) -> None:
         send(outgoing, codec.pack(message))
 
+    if refusal is not None:
+        say(msg.Refused(refusal, "network = false", "leave it out; SECURITY.md says what it needs"))
+        return
     try:
+        from bench.export.work import work
+
         work(request, say)
     except UserError as error:
         say(msg.Refused(error.what, error.where, error.remedy))
@@ -41,12 +51,6 @@ def main() -> None:
     outgoing.flush()
     # TensorFlow's threads can hang at interpreter exit; all files are closed by now.
     os._exit(0)
-
-
-def _end_with_the_parent(incoming: BinaryIO) -> None:
-    """A parent that is killed closes the pipe: end too, instead of training on for nobody."""
-    incoming.read(1)
-    os._exit(1)
 
 
 if __name__ == "__main__":

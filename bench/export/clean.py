@@ -12,7 +12,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import UserError, unknown
-from bench.export.contents import BUNDLES, DATA, WEIGHTS, Entry, entries, log_of
+from bench.export.contents import BUNDLES, DATA, FLEET, PEAKS, WEIGHTS, Entry, entries, log_of
 from bench.export.uses import lock_of, used_by_others
 
 _SHORTEST_PREFIX = 4
@@ -62,8 +62,8 @@ def collect(
     """Remove what is of no use, what was last used over `older_than_s` ago, and then, least recently used first,
     what the cache holds beyond `max_bytes`.
 
-    Of no use are bundles and trainings that were given up halfway and cannot go on, logs without their bundle, and
-    lock files of what is gone. What another process holds or uses stays.
+    Of no use are bundles, parcels of a fleet and trainings that were given up halfway and cannot go on, logs without
+    their bundle, and lock files of what is gone. What another process holds or uses stays.
     """
     cache = cache.expanduser().resolve()
     now = time.time()
@@ -158,8 +158,10 @@ def _unlink(locks: Iterable[Path]) -> None:
 def _locks(path: Path, entry: Entry) -> list[Path]:
     """The lock files of whoever writes the entry."""
     match entry.kind:
-        case "bundle":
+        case "bundle" | "fleet":
             return [lock_of(path)]
+        case "peaks":
+            return [path.with_suffix(".lock")]
         case "weights":
             return [lock_of(path), *path.glob(".training.lock")]
         case "data":
@@ -171,9 +173,11 @@ def _locks(path: Path, entry: Entry) -> list[Path]:
 def _orphan_locks(cache: Path, *, dry_run: bool) -> int:
     """Remove the lock files of what is not there; how many."""
     count = 0
-    for place in (BUNDLES, WEIGHTS):
+    for place in (BUNDLES, WEIGHTS, FLEET):
         for path in (cache / place).glob("*.lock"):
-            count += not path.with_suffix("").is_dir() and _orphan(path, dry_run=dry_run)
+            count += not path.with_suffix("").exists() and _orphan(path, dry_run=dry_run)
+    for path in (cache / PEAKS).glob("*.lock"):
+        count += not path.with_suffix(".json").exists() and _orphan(path, dry_run=dry_run)
     for path in (cache / DATA).rglob("*.lock"):
         target = path.with_suffix("")
         gone = not target.exists() and not target.with_name(f"{target.name}.part").exists()

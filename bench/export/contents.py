@@ -1,8 +1,9 @@
-"""What lies in the cache: exported bundles, trained weights, downloads and the logs of exports."""
+"""What lies in the cache: bundles, made here or sent by a fleet, trained weights, downloads, peaks, logs of exports."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -13,11 +14,13 @@ from bench.export.prepare import BUNDLE_FILE
 from bench.export.uses import used_by_others
 from bench.record.artifact import Format
 
-Kind = Literal["bundle", "weights", "data", "log"]
-BUNDLES, WEIGHTS, DATA, LOGS = "bundles", "trained", "data", "logs"
+Kind = Literal["bundle", "weights", "data", "log", "fleet", "peaks"]
+BUNDLES, WEIGHTS, DATA, LOGS, FLEET, PEAKS = "bundles", "trained", "data", "logs", "fleet", "peaks"
 _TRAINED = "model.keras"
 _CHECKPOINT = "progress.json"
 _UNKNOWN = "?"
+_BROKEN_OFF_S = 86_400.0
+"""What a fleet was sending and has not touched for so long does not come any more."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -30,7 +33,9 @@ class Made(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept and removed as one.
 
-    `key` is its address, or for data and logs its name. `used` is when it was last used (seconds since 1970).
+    `fleet` is a bundle that a fleet sent to this machine, or the part of one; `peaks` are what a machine reaches.
+
+    `key` is its address, or for data, logs and parts its name. `used` is when it was last used (seconds since 1970).
     An `unfinished` one was given up halfway; where `resumable`, the next training goes on from it. `in_use`: by
     another process that runs now. `path` is relative to the cache.
     """
@@ -51,7 +56,9 @@ def entries(cache: Path) -> list[Entry]:
     """All of them, the one that was used last first. A cache that is not there holds none."""
     cache = cache.expanduser().resolve()
     busy = used_by_others(cache)
-    found = [*_bundles(cache), *_weights(cache), *_data(cache), *_logs(cache)]
+    found = [
+        *_bundles(cache), *_weights(cache), *_data(cache), *_logs(cache), *_fleet(cache), *_peaks(cache)
+    ]  # fmt: skip
     marked = [msgspec.structs.replace(entry, in_use=entry.path in busy) for entry in found]
     return sorted(marked, key=lambda entry: (-entry.used, entry.path))
 
@@ -81,19 +88,48 @@ class _Index(msgspec.Struct):
 
 def _bundles(cache: Path) -> Iterator[Entry]:
     for folder in _folders(cache / BUNDLES):
-        try:
-            index = msgspec.json.decode((folder / BUNDLE_FILE).read_bytes(), type=_Index)
-        except (OSError, msgspec.MsgspecError):
-            index = None
+        yield _bundle(folder, "bundle", f"{BUNDLES}/{folder.name}", size(folder) + _bytes(log_of(cache, folder.name)))
+
+
+def _fleet(cache: Path) -> Iterator[Entry]:
+    """What is hidden is on its way in."""
+    for folder in _folders(cache / FLEET):
+        if not folder.name.startswith("."):
+            yield _bundle(folder, "fleet", f"{FLEET}/{folder.name}", size(folder))
+    for part in sorted((cache / FLEET).glob(".*")):
+        if time.time() - _used(part) > _BROKEN_OFF_S and not part.is_symlink():
+            yield Entry(
+                kind="fleet",
+                key=part.name,
+                model=_UNKNOWN,
+                bytes=size(part),
+                used=_used(part),
+                unfinished=True,
+                path=f"{FLEET}/{part.name}",
+            )
+
+
+def _bundle(folder: Path, kind: Kind, path: str, bytes_: int) -> Entry:
+    try:
+        index = msgspec.json.decode((folder / BUNDLE_FILE).read_bytes(), type=_Index)
+    except (OSError, msgspec.MsgspecError):
+        index = None
+    return Entry(
+        kind=kind,
+        key=folder.name,
+        model=_UNKNOWN if index is None else index.model.name,
+        variants=() if index is None else index.artifacts,
+        bytes=bytes_,
+        used=_used(folder),
+        unfinished=index is None,
+        path=path,
+    )
+
+
+def _peaks(cache: Path) -> Iterator[Entry]:
+    for file in sorted((cache / PEAKS).glob("[!.]*.json")):
         yield Entry(
-            kind="bundle",
-            key=folder.name,
-            model=_UNKNOWN if index is None else index.model.name,
-            variants=() if index is None else index.artifacts,
-            bytes=size(folder) + _bytes(log_of(cache, folder.name)),
-            used=_used(folder),
-            unfinished=index is None,
-            path=f"{BUNDLES}/{folder.name}",
+            kind="peaks", key=file.stem, model="", bytes=_bytes(file), used=_used(file), path=f"{PEAKS}/{file.name}"
         )
 
 

@@ -165,4 +165,4 @@ def _carried(material: Material) -> dict[str, Array]:
 def _save(path: Path, arrays: list[Array] | tuple[Array, ...], more: dict[str, Array] | None = None) -> None:
     named: dict[str, Any] = {str(i): array for i, array in enumerate(arrays)} | (more or {})
     with whole(path) as temporary:
-        np.savez(temporary, **named)
+        np.savez(temporary, allow_pickle=False, **named)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.wire import receive, send, take_over
+from bench.confine import confine
+from bench.wire import end_with_parent, receive, send, take_over
 
 if TYPE_CHECKING:
     from bench.export.layers import LayerJob, LayerTable, Recorder
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Compare what stands on standard input."""
     incoming, outgoing = take_over()
+    confine()
     # After the streams are safe: whatever these import may print.
     from bench.export.layers import LayerJob, LayerTable
     from bench.export.work import first_line
@@ -24,6 +26,7 @@ def main() -> None:
     frame = receive(incoming)
     if frame is None:
         return
+    end_with_parent(incoming)
     job = codec.unpack(frame, LayerJob)
     try:
         table = _table(job)

@@ -7,6 +7,7 @@ import msgspec
 from bench.export.inputs import Descriptions
 from bench.export.recipes import Wanted
 from bench.record.artifact import Artifact, DataInfo, Epoch, ModelInfo, Unavailable
+from bench.record.observation import Confinement
 from bench.zoo.find import ModelSource
 
 
@@ -15,6 +16,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `inputs` say how a user's model is fed. For a zoo model `trained` is the folder of its weights, and
     `ingredients` says where the files of its data set and its ready weights lie, by their names in the tables.
+    `confinement` holds for the export process.
     """
 
     source: ModelSource
@@ -26,6 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Descriptions = Descriptions()
     trained: str | None = None
     ingredients: dict[str, str] = {}
+    confinement: Confinement = Confinement()
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):

@@ -26,6 +26,7 @@ from bench.files import write_whole
 from bench.process import ChildProcess
 from bench.record import codec
 from bench.record.artifact import BUNDLE_SCHEMA, Bundle, DataInfo, Format, ModelInfo, Unavailable
+from bench.record.observation import Confinement
 from bench.training.key import training_key
 from bench.training.report import Report, check_board
 from bench.wire import WireError
@@ -49,6 +50,7 @@ def prepare(
     timeout_s: float = 900,
     meter: Meter | None = None,
     tensorboard: Path | None = None,
+    network: bool = True,
 ) -> Path:
     """The folder of a bundle that has each of `variants` as an artifact or as unavailable with its reason.
 
@@ -59,7 +61,7 @@ def prepare(
     may call this at once for the same model: the second waits. `inputs` say how the inputs of a user's model are
     fed. `timeout_s` bounds the waiting and the silence of the child. A source that is already quantised has the
     artifact `source` in place of `fp32`. `meter` measures the energy of a training; `tensorboard` is a folder that
-    gets its scalars.
+    gets its scalars. Without `network` the export process has none, or nothing is made.
 
     Raises:
         UserError: an unknown variant, or a model or data that cannot be read.
@@ -116,6 +118,7 @@ def prepare(
                 seed=seed,
                 progress=progress,
                 timeout_s=timeout_s,
+                network=network,
             ).fill(chosen)
     return folder
 
@@ -125,7 +128,7 @@ def _zoo(source: ModelSource, cache: Path, seed: int, progress: Report) -> tuple
     if source.kind != "zoo":
         return {}, None
     card = source_card(source)
-    ingredients = {name: str(path) for name, path in gather(card, progress).items()}
+    ingredients = {name: str(path.absolute()) for name, path in gather(card, progress).items()}
     key = training_key(Path(source.path), card, seed)
     return ingredients, cache.expanduser().resolve() / "trained" / f"{card.label}-{key}"
 
@@ -170,6 +173,7 @@ class _Desk:
         seed: int,
         progress: Report,
         timeout_s: float,
+        network: bool,
     ) -> None:
         self._source = source
         self._inputs = inputs
@@ -180,6 +184,7 @@ class _Desk:
         self._seed = seed
         self._progress = progress
         self._timeout_s = timeout_s
+        self._network = network
         self._bundle = _whole_bundle(folder)
 
     def fill(self, variants: Sequence[Wanted]) -> None:
@@ -220,14 +225,21 @@ class _Desk:
             inputs=self._inputs,
             trained=None if self._log.folder is None else str(self._log.folder),
             ingredients=self._ingredients,
+            confinement=Confinement(network=self._network),
         )
         logs = self._folder.parent.parent / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         log = logs / f"{self._folder.name}.log"
         at_work: Wanted | None = None
         with (
-            tempfile.TemporaryDirectory(prefix="bench-export-") as scratch,
-            ChildProcess("bench.export.child", environment=_environment(scratch), errors=log.open("w+b")) as child,
+            tempfile.TemporaryDirectory(prefix="bench-export-", ignore_cleanup_errors=True) as scratch,
+            ChildProcess(
+                "bench.export.child",
+                environment=_environment(scratch),
+                errors=log.open("w+b"),
+                # The code of a zoo model is its owner's, who may read files from where the command was given.
+                folder=None if self._source.kind == "zoo" else scratch,
+            ) as child,
         ):
             try:
                 child.send(codec.pack(request))
@@ -331,8 +343,8 @@ def _next(child: ChildProcess, timeout_s: float) -> msg.Message:
 
 
 def _how_it_ended(child: ChildProcess) -> str:
-    code, name = child.end(grace_s=5)
-    return f"died of {name}" if name else f"ended with exit code {code}"
+    ending = child.end(grace_s=5)
+    return f"died of {ending.signal}" if ending.signal else f"ended with exit code {ending.code}"
 
 
 def _whole_bundle(folder: Path) -> Bundle | None:

@@ -104,7 +104,8 @@ def parse_definition(text: str) -> tuple[str, Definition]:
 
     A value may be a list with commas: a part without `=` goes on with the value before it.
     """
-    name, equals, rest = text.partition("=")
+    # A byte of the command line that is not text arrives as half a character, which no record can hold.
+    name, equals, rest = text.encode(errors="replace").decode().partition("=")
     base, *parts = [part.strip() for part in rest.split(",")]
     settings: list[str] = []
     for part in parts:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bench.errors import UserError
 from bench.fleet.identity import announcement
 from bench.fleet.link import MACHINE, TARGET, quiet
-from bench.fleet.secure import Tls, check_address, is_loopback, need_distributed, security
+from bench.fleet.secure import Tls, check_address, is_loopback, need_distributed, scheme, security
 from bench.fleet.station import stand_as
 
 Say = Callable[[str], None]
@@ -23,6 +23,11 @@ LOOPBACK = "127.0.0.1"
 PARENT = "BENCH_FLEET_PARENT"
 """In the environment of what `bench fleet local` starts: its process id, so that nothing of it is left behind."""
 _AGAIN_S = 1.0
+_PATIENCE_S = 5.0
+_TAKEN_TRIES = 10
+"""So often may the name of a new worker be taken: one of that name that has just gone is forgotten by then."""
+_TAKEN = "name taken"
+"""What the scheduler answers then."""
 _watching: list[asyncio.Task[None]] = []
 
 _SETTINGS = {
@@ -49,15 +54,15 @@ def work(
     name: str | None = None,
     wait_s: float = 60.0,
 ) -> None:
-    """Be a worker until SIGTERM or Ctrl-C, or until no scheduler has answered for `wait_s`.
+    """Be a worker until SIGTERM or Ctrl-C, or until no scheduler has taken it for `wait_s`.
 
     Raises:
-        UserError: no Dask, an address that may not be used, no such target, or no scheduler.
+        UserError: no Dask, an address that may not be used, no such target, a name that is taken, or no scheduler.
     """
     need_distributed()
     import dask
 
-    kept = security(tls or Tls(), check_address(address, "ADDRESS"), "ADDRESS")
+    kept = security(tls or Tls(), check_address(address, "ADDRESS"), "ADDRESS", "worker")
     told = announcement(target, machine)
     stand_as(told)
     quiet()
@@ -75,24 +80,26 @@ async def _worker(
 
     stop = _stopped()
     last_seen = time.monotonic()
+    joined, taken = False, 0
     while not stop.is_set():
-        loopback = is_loopback(urlsplit(address).hostname or "")
-        worker = Worker(
-            address,
-            nthreads=1,
-            name=name,
-            resources=resources,
-            security=kept,
-            host=LOOPBACK if loopback else None,
-            # Dask's web pages know no TLS: they are for this machine only.
-            dashboard_address=f"{LOOPBACK}:0",
-            memory_limit=0,
-            local_directory=scratch,
-            death_timeout=_AGAIN_S * 5,
-        )
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError, ValueError):
-            async with worker:
+        why = "it was let go"
+        try:
+            await _knock(address, kept)
+            async with Worker(
+                address,
+                nthreads=1,
+                name=name,
+                resources=resources,
+                security=kept,
+                host=_own_side(address),
+                # Dask's web pages know no TLS: they are for this machine only.
+                dashboard_address=f"{LOOPBACK}:0",
+                memory_limit=0,
+                local_directory=scratch,
+                death_timeout=_PATIENCE_S,
+            ) as worker:
                 say(f"worker {name}: joined {address}")
+                joined = True
                 ended = asyncio.ensure_future(worker.finished())
                 asked = asyncio.ensure_future(stop.wait())
                 await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,15 +110,52 @@ async def _worker(
                     await worker.close(timeout=2, executor_wait=False)
                     return
                 say(f"worker {name}: the scheduler is gone; waiting for one at {address}")
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            why = _reason(error)
         if stop.is_set():
             return
+        # Of one that had joined it may be its own that the scheduler has not missed yet.
+        taken = taken + 1 if _TAKEN in why and not joined else 0
+        if taken >= _TAKEN_TRIES:
+            raise UserError(
+                f"the name {name} is taken by another worker", where=address, remedy="give another --name, or none"
+            )
         if time.monotonic() - last_seen > wait_s:
             raise UserError(
-                f"no scheduler has answered for {wait_s:g} s",
+                f"no scheduler has taken this worker for {wait_s:g} s: {why}",
                 where=address,
-                remedy="start it with `bench fleet scheduler`, check the address, or give --wait more seconds",
+                remedy="start one with `bench fleet scheduler`, check address and TLS files, or give --wait more time",
             )
         await asyncio.sleep(_AGAIN_S)
+
+
+async def _knock(address: str, kept: Any) -> None:
+    """Speak to the scheduler once: of a worker that cannot, Dask says no more than that it took too long.
+
+    Raises:
+        OSError, TimeoutError, ValueError: why it cannot be spoken to.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    shown = (kept or Security()).get_connection_args("worker")
+    comm = await asyncio.wait_for(connect(address, timeout=_PATIENCE_S, **shown), 2 * _PATIENCE_S)
+    await comm.close()
+
+
+def _own_side(address: str) -> str | None:
+    """Where a worker of the scheduler at `address` listens: this machine only, if that one does so; else anywhere."""
+    host = urlsplit(address).hostname or ""
+    if not is_loopback(host):
+        return None
+    return "[::1]" if ":" in host else LOOPBACK
+
+
+def _reason(error: BaseException) -> str:
+    """What it was in the first place: Dask puts "failed to start" around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def schedule(host: str, port: int, say: Say, *, tls: Tls | None = None, lost_after_s: float = 60.0) -> None:
@@ -124,8 +168,10 @@ def schedule(host: str, port: int, say: Say, *, tls: Tls | None = None, lost_aft
     import dask
 
     tls = tls or Tls()
-    address = f"{'tls' if tls.given else 'tcp'}://{host}:{port}"
-    kept = security(tls, check_address(address, "--host"), "--host")
+    bare = host.strip("[]")
+    host = f"[{bare}]" if ":" in bare else bare
+    address = f"{scheme(tls, 'scheduler')}://{host}:{port}"
+    kept = security(tls, check_address(address, "--host"), "--host", "scheduler")
     quiet()
     settings = {"distributed.scheduler.worker-ttl": f"{lost_after_s}s", "distributed.admin.tick.limit": "1h"}
     with dask.config.set(settings):
@@ -149,7 +195,7 @@ async def _scheduler(host: str, port: int, protocol: str, kept: Any, say: Say) -
             await stop.wait()
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"cannot listen: {str(error).splitlines()[0]}", where=f"{host}:{port}", remedy="give another --port"
+            f"cannot listen: {_reason(error)}", where=f"{host}:{port}", remedy="give another --port or --host"
         ) from error
 
 

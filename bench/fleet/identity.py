@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import uuid
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +22,7 @@ from bench.machine.environment import read_environment
 from bench.record.environment import Environment
 from bench.runner.profiled import fitting, under
 from bench.runtimes.table import targets, unavailable
+from bench.store.counted import counted_as
 from bench.suite.schema import Matrix, Suite
 
 _DIGITS = 8
@@ -35,20 +39,21 @@ def announcement(target: str | None = None, machine: str | None = None) -> Annou
     environment = read_environment()
     profile = _profile(target, environment)
     suite, notes = under(profile, _any_suite(profile))
+    told = profile.model_dump(mode="json")
     lacks = {name: reason for name in targets() if (reason := unavailable(name)) is not None}
     return Announcement(
         version=__version__,
         target=profile.name,
-        profile=profile.model_dump(mode="json"),
+        profile=told,
         environment=environment,
         machine=machine or _digest(environment.boot or platform.node()),
-        place=_place(environment, machine),
+        place=_place(environment, machine, told),
         host=platform.node(),
         store=f"{platform.node()}:{environment.boot}:{store().resolve()}",
         lacks=lacks,
         tdp_w=suite.measure.tdp_w,
         idle_w=suite.measure.idle_w,
-        notes=notes,
+        notes=notes if machine is None else (*notes, counted_as(machine)),
     )
 
 
@@ -68,10 +73,25 @@ def _profile(target: str | None, environment: Environment) -> HardwareProfile:
     return found
 
 
-def _place(environment: Environment, machine: str | None) -> str:
+def _place(environment: Environment, machine: str | None, profile: dict[str, Any]) -> str:
     """Differs wherever two figures may not stand in one run: see `bench.runner.conduct.same_machine`."""
-    named = [machine_id(environment), platform.node(), machine]
-    return _digest([*named, environment.kernel, environment.cores_usable, environment.python, environment.packages])
+    named = [machine_id(environment), platform.node(), *_marks(), machine]
+    software = [environment.kernel, environment.cores_usable, environment.python, environment.packages]
+    return _digest([*named, *software, profile])
+
+
+def _marks(folder: Path = Path("/etc")) -> list[str | None]:
+    """What two machines of one make have apart, even under one name: the system's own id, and a network address.
+
+    Images are copied with the id in them, so that it alone is not enough.
+    """
+    try:
+        own = (folder / "machine-id").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        own = ""
+    node = uuid.getnode()
+    # Where there is no network card it is a random number, which has this bit.
+    return [own or None, None if node >> 40 & 1 else f"{node:012x}"]
 
 
 def _digest(told: object) -> str:

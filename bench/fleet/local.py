@@ -16,13 +16,13 @@ from bench.process import child_environment
 
 
 def run_local(workers: int, targets: Sequence[str], say: Say, *, port: int = 0, apart: bool = False) -> None:
-    """Keep them until Ctrl-C or SIGTERM, or until the scheduler ends. `say` gets the address first.
+    """Keep them until Ctrl-C or SIGTERM. `say` gets the address first.
 
     Targets are given to the workers in turn. All are workers of one machine, so that cases still go one at a
     time; `apart` makes each count as a machine: then they disturb each other, and the figures are worth nothing.
 
     Raises:
-        UserError: no Dask, or a process that does not start.
+        UserError: no Dask, a process that does not start, or the scheduler or all workers have ended by themselves.
     """
     need_distributed()
     processes: list[subprocess.Popen[str]] = []
@@ -39,6 +39,10 @@ def run_local(workers: int, targets: Sequence[str], say: Say, *, port: int = 0, 
             _start(processes, "worker", address, "--name", f"local-{number}", *target, *machine)
         while scheduler.poll() is None and any(process.poll() is None for process in processes[1:]):
             time.sleep(0.2)
+        ended = "all workers have" if scheduler.poll() is None else "the scheduler has"
+        raise UserError(f"{ended} ended", where=address, remedy="see what was printed above")
+    except KeyboardInterrupt:
+        pass
     finally:
         for process in reversed(processes):
             process.terminate()

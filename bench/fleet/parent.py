@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,15 +15,16 @@ import msgspec
 
 from bench.errors import UserError
 from bench.fleet import station
-from bench.fleet.book import Book, Lost
+from bench.fleet.book import Lost
 from bench.fleet.link import MACHINE, TARGET, Ended, Link, SchedulerLost
-from bench.fleet.messages import Announcement, Order, Outcome
+from bench.fleet.messages import Announcement, Order, Unreadable, answer, outcome
 from bench.fleet.parcels import PIECE_BYTES, Parcel, pack_parcels
-from bench.fleet.planning import plan_fleet, shuffled
+from bench.fleet.planning import book_of, plan_fleet
 from bench.fleet.record import Fleet, create, read_fleet, write_fleet
 from bench.fleet.roll import Member, Roll
 from bench.fleet.shelf import PHASE, Place, Shelf
-from bench.record.codec import pack, unpack
+from bench.record.case import Case
+from bench.record.codec import pack
 from bench.record.observation import Failure, Observation
 from bench.record.profile import Profile
 from bench.record.row import Row
@@ -30,19 +32,26 @@ from bench.runner.conduct import RunResult, manifest_of, subjects_again
 from bench.runner.events import Events
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Request, Subject, make_subjects
+from bench.store import profiles
 from bench.store import runs as run_folders
 
 POLL_S = 0.5
+Publish = Callable[[RunResult], object]
+"""Is shown each run of a fleet once its tables are written; nothing holds on to the rows of a thousand runs."""
 _SLOW_WRITE = 50
 """`fleet.json` is written when so many times as long has passed as writing it took: that stays a share of the time."""
 
 
 class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A fleet as it stands: its folder, its record, and the runs of its machines. `stopped` by Ctrl-C."""
+    """A fleet as it stands: its folder, its record, and the folders of its machines' runs.
+
+    `failed` counts the failed rows in them. `stopped` by Ctrl-C.
+    """
 
     folder: str
     fleet: Fleet
-    runs: tuple[RunResult, ...]
+    runs: tuple[str, ...]
+    failed: int = 0
     stopped: bool = False
 
 
@@ -54,7 +63,13 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_fleet(
-    request: Request, targets: Sequence[str], link: Link, results: Path, events: Events, terms: Terms
+    request: Request,
+    targets: Sequence[str],
+    link: Link,
+    results: Path,
+    events: Events,
+    terms: Terms,
+    publish: Publish = lambda run: None,
 ) -> FleetResult:
     """Measure a suite on every target: those named, or those of the workers that are there.
 
@@ -79,10 +94,12 @@ def start_fleet(
         except BaseException:
             run_folders.remove(folder)
             raise
-        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms).carry_out()
+        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms, publish).carry_out()
 
 
-def resume_fleet(folder: Path, link: Link, events: Events, terms: Terms) -> FleetResult:
+def resume_fleet(
+    folder: Path, link: Link, events: Events, terms: Terms, publish: Publish = lambda run: None
+) -> FleetResult:
     """Go on with a stopped fleet, on whatever cluster: what is on record stays, the rest is measured.
 
     Raises:
@@ -95,7 +112,7 @@ def resume_fleet(folder: Path, link: Link, events: Events, terms: Terms) -> Flee
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         subjects = subjects_again(fleet.plan, Path(scratch), events)
         parcels = pack_parcels(subjects, Path(scratch))
-        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms).carry_out()
+        return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms, publish).carry_out()
 
 
 def _meet(roll: Roll, link: Link, targets: Sequence[str], wait_s: float) -> list[Announcement]:
@@ -140,6 +157,18 @@ class _Sending:
     at: int = 0
 
 
+@dataclass
+class _Profiling:
+    """A case of which the profile is being made, for why it is not faster."""
+
+    member: Member
+    place: Place
+    case: Case
+
+
+_Work = _Case | _Sending | _Profiling
+
+
 class _Parent:
     """One fleet in progress."""
 
@@ -153,14 +182,15 @@ class _Parent:
         link: Link,
         events: Events,
         terms: Terms,
+        publish: Publish,
     ) -> None:
         self.folder, self.fleet, self.subjects, self.parcels = folder, fleet, subjects, parcels
-        self.roll, self.link, self.events, self.terms = roll, link, events, terms
+        self.roll, self.link, self.events, self.terms, self.publish = roll, link, events, terms, publish
         self.shelf = Shelf(folder, fleet.plan, subjects)
         self.cases = {case.id: case for case in fleet.plan.cases}
-        self.book = Book(shuffled(fleet.cells(), fleet.plan.plan.seed))
+        self.book = book_of(fleet.cells(), fleet.plan.plan.seed)
         self.lost = list(fleet.lost)
-        self.flying: dict[str, _Case | _Sending] = {}
+        self.flying: dict[str, _Work] = {}
         self.stores: dict[str, set[str]] = {}
         self.number = 0
         self.idle_since: float | None = None
@@ -194,10 +224,10 @@ class _Parent:
         """What the folders of a stopped fleet hold is on record; they are the truth, and `fleet.json` may lag."""
         lost = {(each.target, each.case) for each in self.lost}
         for place, seen in self.shelf.reopen(self._found_runs()):
-            self.book.record(place.target, seen.case.id)
+            place.done += self.book.record(place.target, seen.case.id)
             failure = seen.failure
             if failure is not None and failure.phase == PHASE and (place.target, seen.case.id) not in lost:
-                self.lost.append(Lost(place.target, seen.case.id, 0, place.run_id, failure.reason))
+                self.lost.append(Lost(place.target, seen.case.id, 0, "", failure.reason, place.run_id))
 
     def _found_runs(self) -> list[str]:
         beside = (path.parent for path in self.folder.parent.glob(f"{self.folder.name}-*/manifest.json"))
@@ -221,6 +251,8 @@ class _Parent:
         scope = self.fleet.targets.get(told.target)
         if scope is None:
             return f"this fleet has no target {told.target}"
+        if told.profile != scope.profile:
+            return f"its profile {told.target} is not what that of the fleet is"
         lacking = [name for name in scope.optional if name in told.lacks]
         return f"it lacks {', '.join(lacking)}, which the others of its target have" if lacking else None
 
@@ -232,7 +264,8 @@ class _Parent:
                 if subject.artifact(case) is None:
                     # There is nothing to measure: the row says why, and no machine has to be asked.
                     self.book.take(told.target, member.address)
-                    self._put(self.shelf.place(told), told.target, (subject.missing(case, 0),))
+                    place, seen = self.shelf.place(told), (subject.missing(case, 0),)
+                    self._put(place, told.target, seen, self.shelf.row(place, case, seen))
                     continue
                 parcel = self.parcels[case.model]
                 there = self.stores.setdefault(told.store, set(told.bundles))
@@ -251,12 +284,12 @@ class _Parent:
                     needs={f"{TARGET}{told.target}": 1, MACHINE: 1},
                 )
 
-    def _fly(self, work: _Case | _Sending, name: str, function: object, *given: object, needs: dict[str, int]) -> None:
+    def _fly(self, work: _Work, name: str, function: object, *given: object, needs: dict[str, int]) -> None:
         # The key is of the case and its target; the number keeps a second try apart from a first that is forgotten.
         self.number += 1
         key = f"bench-{self.folder.name}-{name}-{self.number}"
         self.flying[key] = work
-        work.member.work = key
+        self.roll.begin(work.member, key)
         self.link.submit(key, work.member.address, function, *given, needs=needs)  # type: ignore[arg-type]
 
     def _send(self, sending: _Sending) -> None:
@@ -275,8 +308,14 @@ class _Parent:
         work = self.flying.pop(ended.key, None)
         if work is None:
             return
-        work.member.work = None
-        if isinstance(work, _Sending):
+        self.roll.end(work.member)
+        if isinstance(work, _Profiling):
+            try:
+                profile = answer(ended.answer, Profile)
+            except Unreadable as error:
+                profile = Profile(target=work.case.target, reason=str(ended.error or error))
+            profiles.keep(work.place.folder, work.case.id, profile)
+        elif isinstance(work, _Sending):
             if ended.error is not None:
                 self.roll.refuse(work.member, f"it could not take a bundle in: {ended.error}")
             elif work.at >= 0:
@@ -284,14 +323,21 @@ class _Parent:
             else:
                 self.stores[work.store].add(work.parcel.key)
         elif ended.answer is not None:
-            outcome = unpack(ended.answer, Outcome)
-            self._put(work.place, work.target, outcome.seen)
+            self._measured(work, ended.answer)
         else:
             told = work.member.told
             if told is not None:
                 # It may be that its bundles were cleared away: they are sent again.
                 self.stores.get(told.store, set()).clear()
             self._failed(work, f"worker {work.member.name} failed: {ended.error}")
+
+    def _measured(self, work: _Case, answered: bytes) -> None:
+        try:
+            found = outcome(answered, work.case)
+        except Unreadable as error:
+            self._failed(work, f"worker {work.member.name} failed: {error}")
+        else:
+            self._put(work.place, work.target, found.seen, found.row)
 
     def _gone(self, member: Member, how: str) -> None:
         work = self.flying.pop(member.work or "", None)
@@ -306,17 +352,20 @@ class _Parent:
         if lost is None:
             self.events.stage(f"{case.name} on {work.target} is to do again: {reason}")
             return
-        self.lost.append(lost)
+        self.lost.append(msgspec.structs.replace(lost, run=work.place.run_id))
         told = f"{reason}; given up after {lost.tries} tries"
         seen = Observation(case=case, invocation=0, status="failed", failure=Failure(reason=told, phase=PHASE))
-        self.events.done(self.shelf.put(work.place, (seen,)))
-        self._note()
+        self._keep_case(work.place, (seen,), self.shelf.row(work.place, case, (seen,)))
 
-    def _put(self, place: Place, target: str, seen: Sequence[Observation]) -> None:
-        case = seen[0].case
-        if case.id in place.cases or not self.book.record(target, case.id):
-            return
-        self.events.done(self.shelf.put(place, seen))
+    def _put(self, place: Place, target: str, seen: Sequence[Observation], row: Row) -> None:
+        """What was seen of a case, if it is the first that comes of it; `row` is the worker's own, and only shown."""
+        if self.book.record(target, seen[0].case.id):
+            self._keep_case(place, seen, row)
+
+    def _keep_case(self, place: Place, seen: Sequence[Observation], row: Row) -> None:
+        self.shelf.put(place, seen)
+        place.done += 1
+        self.events.done(row)
         self._note()
 
     def _nobody(self) -> str | None:
@@ -345,7 +394,7 @@ class _Parent:
             status=status,
             why=why,
             runs=tuple(run_id for run_id, _ in places),
-            done={run_id: tuple(place.cases) for run_id, place in places},
+            done={run_id: place.done for run_id, place in places},
             lost=tuple(self.lost),
         )
         write_fleet(self.folder, self.fleet)
@@ -355,42 +404,61 @@ class _Parent:
     def _keep(
         self, status: Literal["interrupted", "complete"], why: str | None, stopped: bool, interrupts: Interrupts
     ) -> FleetResult:
-        for key in list(self.flying):
-            self.link.forget(key)
-        made = []
-        for _, place in sorted(self.shelf.places.items()):
-            make = (lambda place, row: self._profile(place, row, interrupts)) if status == "complete" else None
-            made.append(self.shelf.keep(place, status, make))
+        self._forget_all()
+        failed, waiting = 0, {}
+        for run_id, place in sorted(self.shelf.places.items()):
+            run, wanted = self.shelf.keep(place, status)
+            if wanted:
+                waiting[run_id] = deque(wanted)
+            else:
+                failed += self._published(run)
+        if waiting:
+            explained = [self.shelf.places[run_id] for run_id in waiting]
+            absent = self._profile(waiting, interrupts)
+            failed += sum(self._published(self.shelf.explain(place, absent)) for place in explained)
         self._note(status, why)
-        return FleetResult(folder=str(self.folder), fleet=self.fleet, runs=tuple(made), stopped=stopped)
+        if status == "complete":
+            self.shelf.close()
+        folders = tuple(str(place.folder) for _, place in sorted(self.shelf.places.items()))
+        return FleetResult(folder=str(self.folder), fleet=self.fleet, runs=folders, failed=failed, stopped=stopped)
 
-    def _profile(self, place: Place, row: Row, interrupts: Interrupts) -> Profile:
-        """A profile of a row from a worker of the machine that measured it, or why there is none."""
-        left = Profile(target=row.case.target, reason="its machine has left the fleet")
-        parcel = self.parcels.get(row.case.model)
-        found = next(((m, t) for m, t in self.roll.ready() if self.shelf.place(t) is place), None)
-        if found is None or parcel is None:
-            return left
-        member, told = found
-        self.events.stage(f"profiling {row.case.name}", passing=True)
-        order = Order(case=row.case, plan=self.shelf.plan_for(told), suite=self.fleet.plan.suite, bundle=parcel.key)
-        self.number += 1
-        key = f"bench-{self.folder.name}-profile-{self.number}"
-        member.work = key
-        try:
-            self.link.submit(key, member.address, station.profile, pack(order), pack(row), needs={MACHINE: 1})
-            while all(member is not gone for gone, _ in self.roll.look()):
-                interrupts.check()
-                for ended in self.link.wait(POLL_S):
-                    if ended.key == key:
-                        failed = Profile(target=row.case.target, reason=str(ended.error))
-                        return failed if ended.answer is None else unpack(ended.answer, Profile)
-                    self.roll.hear(ended)
-        except SchedulerLost:
-            pass
-        except KeyboardInterrupt:
-            return Profile(target=row.case.target, reason="it was stopped before it was profiled")
-        finally:
-            member.work = None
+    def _published(self, run: RunResult) -> int:
+        """How many rows of the run failed."""
+        self.publish(run)
+        return sum(row.status == "failed" for row in run.rows)
+
+    def _forget_all(self) -> None:
+        for key, work in self.flying.items():
             self.link.forget(key)
-        return left
+            self.roll.end(work.member)
+        self.flying.clear()
+
+    def _profile(self, waiting: dict[str, deque[str]], interrupts: Interrupts) -> str:
+        """Profile these cases of each run on its own machine, all machines at once; why those without one have none."""
+        try:
+            while True:
+                for member, how in self.roll.look():
+                    self._gone(member, how)
+                for member, told in self.roll.ready():
+                    run_id = self.shelf.run_id(told)
+                    if waiting.get(run_id):
+                        self._profile_one(member, self.shelf.place(told), self.cases[waiting[run_id].popleft()])
+                if not self.flying:
+                    return "its machine has left the fleet"
+                for ended in self.link.wait(POLL_S):
+                    self._ended(ended)
+                interrupts.check()
+        except SchedulerLost:
+            return "its machine has left the fleet"
+        except KeyboardInterrupt:
+            return "it was stopped before it was profiled"
+        finally:
+            self._forget_all()
+
+    def _profile_one(self, member: Member, place: Place, case: Case) -> None:
+        subject, plan = self.subjects[case.model], place.manifest.plan
+        self.events.stage(f"profiling {case.name}", passing=True)
+        order = Order(case=case, plan=plan, suite=self.fleet.plan.suite, bundle=self.parcels[case.model].key)
+        row = Row(case=case, status="ok", dataset=subject.entry.dataset, artifact=subject.artifact(case))
+        work = _Profiling(member, place, case)
+        self._fly(work, "profile", station.profile, pack(order), pack(row), needs={MACHINE: 1})

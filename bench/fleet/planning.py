@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from bench.errors import UserError
+from bench.fleet.book import Book
 from bench.fleet.messages import Announcement
 from bench.fleet.record import Scope
 from bench.record.case import Case
@@ -52,14 +56,26 @@ def plan_fleet(request: Request, told: Sequence[Announcement]) -> tuple[Planned,
     return planned, found
 
 
-def shuffled(cells: Mapping[str, Sequence[Case]], seed: int) -> dict[str, list[str]]:
-    """The cases of each target in an order of its own, so that drift favours none; the same for the same seed."""
-    found = {}
-    for target, cases in cells.items():
-        ids = [case.id for case in cases]
-        random.Random(f"{seed} {target}").shuffle(ids)
-        found[target] = ids
-    return found
+def book_of(cells: Mapping[str, Sequence[Case]], seed: int) -> Book:
+    """A book of the cases of each target, in an order of its own, so that drift favours none.
+
+    The order is the same for the same seed. All cases of a model stay on one machine of a target, as they are held
+    against each other. Targets that share a sequence of cases share one of their ids.
+    """
+
+    def shuffled(target: str, count: int) -> npt.NDArray[np.uint32]:
+        key = hashlib.sha256(f"{seed} {target}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(key)).permutation(count).astype(np.uint32)
+
+    ids: dict[int, list[str]] = {}
+    model: dict[str, str] = {}
+    for cases in cells.values():
+        if id(cases) not in ids:
+            ids[id(cases)] = [case.id for case in cases]
+            model.update(zip(ids[id(cases)], (case.model for case in cases), strict=True))
+    return Book(
+        {target: ids[id(cases)] for target, cases in cells.items()}, part=model.__getitem__, order=shuffled
+    )
 
 
 def _settled(suite: Suite, there: set[str]) -> Suite:

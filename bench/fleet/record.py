@@ -12,10 +12,11 @@ import msgspec
 from bench.errors import UserError, unknown
 from bench.fleet.book import Lost
 from bench.record.case import Case
+from bench.record.codec import from_json
 from bench.store.atomic import storage_error, write_bytes
 from bench.store.manifest import Manifest
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "fleet.json"
 
 
@@ -36,8 +37,9 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
     The plan is every case of `plan.cases` on every target, as far as the target has its runtime. `plan` is the manifest
     of a run of them all, with the parent's own environment: how the fleet goes on after a stop. `runs`
-    are the ids of the run folders beside this one, a folder a machine, `done` the ids of the cases in
-    each. `lost` were given up; each is a failed row in the folder of the machine that was lost with it last.
+    are the ids of the run folders beside this one, a folder a machine, `done` how many cases are on record in
+    each, lost ones too. `lost` were given up; each is a failed row in the folder of the machine that was lost with it
+    last.
     """
 
     fleet_id: str
@@ -46,17 +48,19 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Scope]
     plan: Manifest
     runs: tuple[str, ...] = ()
-    done: dict[str, tuple[str, ...]] = {}
+    done: dict[str, int] = {}
     lost: tuple[Lost, ...] = ()
     why: str | None = None
     schema: int = SCHEMA
 
     def cells(self) -> dict[str, list[Case]]:
-        """The cases of each target, in the suite's order."""
-        return {
-            name: [case for case in self.plan.cases if case.target in scope.runtimes]
-            for name, scope in self.targets.items()
-        }
+        """The cases of each target, in the suite's order. Targets with the same runtimes share one list."""
+        found: dict[frozenset[str], list[Case]] = {}
+        for scope in self.targets.values():
+            runtimes = frozenset(scope.runtimes)
+            if runtimes not in found:
+                found[runtimes] = [case for case in self.plan.cases if case.target in runtimes]
+        return {name: found[frozenset(scope.runtimes)] for name, scope in self.targets.items()}
 
 
 def create(results: Path, suite: str) -> Path:
@@ -80,14 +84,14 @@ def read_fleet(folder: Path) -> Fleet:
     path = folder / NAME
     try:
         content = path.read_bytes()
-        schema = msgspec.json.decode(content, type=_Schema).schema
+        schema = from_json(content, _Schema).schema
         if schema > SCHEMA:
             raise UserError(
                 f"the fleet was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
                 where=str(path),
                 remedy="update counterpoise",
             )
-        return msgspec.json.decode(content, type=Fleet)
+        return from_json(content, Fleet) if schema > 1 else _first(from_json(content, _First))
     except OSError as error:
         raise UserError(
             f"not the folder of a fleet: {error.strerror}", where=str(path), remedy="see `bench fleet list`"
@@ -121,3 +125,14 @@ def find_fleet(word: str, results: Path) -> Path:
 
 class _Schema(msgspec.Struct):
     schema: int
+
+
+class _First(Fleet, frozen=True, kw_only=True):
+    """Schema 1 listed the ids of the cases on record in each folder."""
+
+    done: dict[str, tuple[str, ...]] = {}  # type: ignore[assignment]
+
+
+def _first(found: _First) -> Fleet:
+    told = {name: getattr(found, name) for name in Fleet.__struct_fields__}
+    return Fleet(**told | {"done": {run: len(ids) for run, ids in found.done.items()}, "schema": SCHEMA})

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from bench import __version__
 from bench.fleet import station
 from bench.fleet.link import TARGET, Ended, Link, Seen
-from bench.fleet.messages import Announcement
-from bench.record.codec import unpack
+from bench.fleet.messages import Announcement, Unreadable, answer
 
 Say = Callable[[str], None]
+_SLOW_LOOK = 20
+"""The cluster is looked at when so many times as long has passed as looking took: that stays a share of the time."""
 
 
 @dataclass
 class Member:
-    """A worker. `told` is None until it has answered; a `refused` one is given nothing. `work` is what it is at."""
+    """A worker. `told` is None until it has answered; a `refused` one is given nothing. `work` is what it is at.
+
+    `work` is changed by `Roll.begin` and `Roll.end` only.
+    """
 
     address: str
     seen: Seen
@@ -50,6 +54,10 @@ class Roll:
         self._silent: dict[str, float] = {}
         self._asked = 0
         self._asking: dict[str, str] = {}
+        # Kept as they change, since there may be a thousand workers and a result of any of them at any time.
+        self._idle: dict[str, tuple[Member, Announcement]] = {}
+        self._busy: set[str] = set()
+        self._looked_at, self._look_took = -float("inf"), 0.0
         self.members: dict[str, Member] = {}
         self.unfit: Callable[[Announcement], str | None] = lambda told: None
 
@@ -60,18 +68,37 @@ class Roll:
 
     def ready(self) -> Iterator[tuple[Member, Announcement]]:
         """Those that may be given work, and are at none; of each machine none where another is at work there."""
-        busy = {m.told.machine for m in self.members.values() if m.told is not None and m.work is not None}
-        for member in list(self.members.values()):
-            told = member.told
-            if told is None or member.refused or member.work is not None or told.machine in busy:
-                continue
-            yield member, told
-            if member.work is not None:
-                busy.add(told.machine)
+        for member, told in list(self._idle.values()):
+            if told.machine not in self._busy:
+                yield member, told
+
+    def begin(self, member: Member, work: str) -> None:
+        """The member is at that work now."""
+        member.work = work
+        self._idle.pop(member.address, None)
+        if member.told is not None:
+            self._busy.add(member.told.machine)
+
+    def end(self, member: Member) -> None:
+        """The member is at no work any more."""
+        if member.work is not None and member.told is not None:
+            self._busy.discard(member.told.machine)
+        member.work = None
+        if member.told is not None and not member.refused and self.members.get(member.address) is member:
+            self._idle[member.address] = member, member.told
 
     def look(self) -> list[tuple[Member, str]]:
-        """Those that went since the last look, and how. Raises `SchedulerLost`."""
-        now, there = self._clock(), self._link.members()
+        """Those that went since the last look, and how; none where that was a moment ago. Raises `SchedulerLost`."""
+        now = self._clock()
+        if now - self._looked_at < _SLOW_LOOK * self._look_took:
+            return []
+        gone = self._look(now)
+        self._looked_at = self._clock()
+        self._look_took = self._looked_at - now
+        return gone
+
+    def _look(self, now: float) -> list[tuple[Member, str]]:
+        there = self._link.members()
         gone = []
         for address, member in list(self.members.items()):
             seen = there.get(address)
@@ -101,7 +128,11 @@ class Roll:
         if ended.answer is None:
             self.refuse(member, str(ended.error))
             return True
-        told = unpack(ended.answer, Announcement)
+        try:
+            told = answer(ended.answer, Announcement)
+        except Unreadable as error:
+            self.refuse(member, str(error))
+            return True
         member.told = told
         reason = (
             f"it has version {told.version}, not {__version__}" if told.version != __version__ else self.unfit(told)
@@ -109,12 +140,14 @@ class Roll:
         if reason is not None:
             self.refuse(member, reason)
         else:
+            self.end(member)
             self._say(f"worker {member.name}: target {told.target}, machine {told.machine}")
         return True
 
     def refuse(self, member: Member, reason: str) -> None:
         """Give it nothing more."""
         member.refused = reason
+        self._idle.pop(member.address, None)
         self._say(f"worker {member.name} is given nothing: {reason}")
 
     def refusals(self) -> list[str]:
@@ -142,6 +175,9 @@ class Roll:
 
     def _drop(self, member: Member, how: str) -> tuple[Member, str]:
         del self.members[member.address]
+        self._idle.pop(member.address, None)
+        if member.work is not None and member.told is not None:
+            self._busy.discard(member.told.machine)
         for key in [key for key, address in self._asking.items() if address == member.address]:
             del self._asking[key]
             self._link.forget(key)

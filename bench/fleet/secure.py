@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +14,10 @@ import msgspec
 from bench.errors import UserError
 
 _SCHEMES = ("tcp", "tls")
+_KEPT_IN = ("tls://", "wss://", "inproc://")
+"""How the address of a listener begins that no stranger can speak to: encrypted, or none of the network's."""
+
+Role = Literal["client", "scheduler", "worker"]
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +53,12 @@ def check_address(address: str, where: str) -> str:
     Raises:
         UserError: it is neither.
     """
-    parts = urlsplit(address)
     try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme not in _SCHEMES or not parts.hostname or port is None:
+        parts = urlsplit(address)
+        known = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port is not None
+    except ValueError:  # half an IPv6 address, or a port that is none
+        known = False
+    if not known or parts.hostname is None:
         raise UserError(
             f"{address!r} is no address of a scheduler", where=where, remedy="give one such as tcp://127.0.0.1:8786"
         )
@@ -76,34 +82,94 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def security(tls: Tls, address: str, where: str) -> Any:
+def scheme(tls: Tls, role: Role) -> str:
+    """`tls` where files are given, or Dask's own configuration has all that this role needs; else `tcp`."""
+    need_distributed()
+    return "tls" if tls.given or _whole(_security(Tls()), role) else "tcp"
+
+
+def security(tls: Tls, address: str, where: str, role: Role = "client") -> Any:
     """Dask's `Security` for an address that `check_address` let pass; None for `tcp://`.
 
     Raises:
-        UserError: a file is missing, or TLS files are given for an address without TLS.
+        UserError: a file is missing or not what it should be, or TLS files are given for an address without TLS.
     """
     need_distributed()
-    from distributed.security import Security
-
     if not address.startswith("tls://"):
         if tls.given:
             raise UserError(
                 "TLS files are given, and the address is not one of TLS", where=where, remedy="write it as tls://…"
             )
         return None
-    for path in (tls.ca_file, tls.cert, tls.key):
-        if path is not None and not path.is_file():
+    found = _security(tls)
+    files = {"ca_file": found.tls_ca_file, **_own(found, role)}
+    for path in files.values():
+        if path is not None and "\n" not in path and not Path(path).is_file():
             raise UserError(
-                "there is no such file", where=str(path), remedy="check --tls-ca-file, --tls-cert, --tls-key"
+                "there is no such file",
+                where=path,
+                remedy="check --tls-ca-file, --tls-cert, --tls-key, and distributed.comm.tls in Dask's configuration",
             )
-    named = {"tls_ca_file": tls.ca_file}
-    for role in ("client", "scheduler", "worker"):
-        named |= {f"tls_{role}_cert": tls.cert, f"tls_{role}_key": tls.key}
-    found = Security(require_encryption=True, **{key: str(path) for key, path in named.items() if path is not None})
-    if not (found.tls_ca_file and found.tls_client_cert):
+    if not _whole(found, role):
         raise UserError(
             "TLS needs the certificate of an authority and one of one's own",
             where=where,
             remedy="give --tls-ca-file, --tls-cert and --tls-key, or set distributed.comm.tls in Dask's configuration",
         )
+    try:
+        found.get_connection_args(role)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the TLS files cannot be used: {error}",
+            where=", ".join(path for path in files.values() if path is not None and "\n" not in path),
+            remedy="check that all are PEM, and that the key is that of the certificate and has no password",
+        ) from error
     return found
+
+
+def open_doors(worker: Any) -> Iterator[str]:
+    """Where a Dask worker that is starting, or its nanny, listens beyond this machine and without TLS."""
+    from distributed.comm import get_tcp_server_addresses
+
+    for listener in worker.listeners:
+        if not listener.prefix.startswith(_KEPT_IN):
+            yield from _beyond("the worker", os.getpid(), listener.listen_address)
+    if worker.nanny is not None and not worker.nanny.startswith(_KEPT_IN):
+        # Of what it starts the nanny is the parent, and its address is the one it is called by, not where it listens.
+        yield from _beyond("its nanny", os.getppid(), worker.nanny)
+    for ip, port, *_ in get_tcp_server_addresses(worker.http_server):
+        # With whatever certificate: whoever likes may read a page, and some can be written to.
+        if not is_loopback(ip):
+            yield f"its web page on {ip} port {port}"
+
+
+def _beyond(who: str, pid: int, address: str) -> Iterator[str]:
+    import psutil
+
+    port = urlsplit(address).port
+    try:
+        seen = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        seen = []
+    bound = sorted({each.laddr.ip for each in seen if each.status == psutil.CONN_LISTEN and each.laddr.port == port})
+    if not bound:
+        yield f"{who} on {address}, where is not known"
+    yield from (f"{who} on {ip} port {port}" for ip in bound if not is_loopback(ip))
+
+
+def _security(tls: Tls) -> Any:
+    from distributed.security import Security
+
+    named = {"tls_ca_file": tls.ca_file}
+    for role in ("client", "scheduler", "worker"):
+        named |= {f"tls_{role}_cert": tls.cert, f"tls_{role}_key": tls.key}
+    return Security(require_encryption=True, **{key: str(path) for key, path in named.items() if path is not None})
+
+
+def _own(found: Any, role: Role) -> dict[str, str | None]:
+    """Certificate and key of a role; a key may be in the file of the certificate. PEM itself, or the path of it."""
+    return {part: getattr(found, f"tls_{role}_{part}") for part in ("cert", "key")}
+
+
+def _whole(found: Any, role: Role) -> bool:
+    return bool(found.tls_ca_file and _own(found, role)["cert"])

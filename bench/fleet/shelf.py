@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -19,25 +20,23 @@ from bench.record.row import Row
 from bench.runner.conduct import RunResult
 from bench.runner.plan import Subject
 from bench.runner.rows import row_of
-from bench.runner.slower import explain_slower
-from bench.store import journal, kept, transit
+from bench.runner.slower import explain_slower, to_profile
+from bench.store import journal, kept, profiles, transit
 from bench.store.atomic import storage_error
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 
 PHASE = "fleet"
 """The phase of a failure that no machine has seen: its worker was lost."""
 
-Make = Callable[["Place", Row], Profile]
-
 
 @dataclass
 class Place:
-    """A run folder. `manifest` is that of its machine; `cases` are on record, by id."""
+    """A run folder. `manifest` is that of its machine; `done` cases are on record."""
 
     folder: Path
     manifest: Manifest
     target: str
-    cases: dict[str, Case] = field(default_factory=dict)
+    done: int = 0
 
     @property
     def run_id(self) -> str:
@@ -69,7 +68,6 @@ class Shelf:
             transit.unseal(folder)
             for seen in journal.read(folder):
                 if seen.invocation == 0 and seen.case.id in self._known:
-                    place.cases[seen.case.id] = seen.case
                     yield place, seen
 
     def plan_for(self, told: Announcement) -> Plan:
@@ -79,10 +77,14 @@ class Shelf:
             return plan
         return msgspec.structs.replace(plan, tdp_w=told.tdp_w, idle_w=told.idle_w)
 
+    def run_id(self, told: Announcement) -> str:
+        """The name of the folder of the worker's machine."""
+        # A profile's name has no path in it; a file's could have had.
+        return f"{self._fleet.name}-{re.sub(r'[^A-Za-z0-9._-]', '_', told.target)}-{told.place}"
+
     def place(self, told: Announcement) -> Place:
         """The folder of the worker's machine. Raises `UserError` where the disk refuses."""
-        # A profile's name has no path in it; a file's could have had.
-        run_id = f"{self._fleet.name}-{re.sub(r'[^A-Za-z0-9._-]', '_', told.target)}-{told.place}"
+        run_id = self.run_id(told)
         if run_id not in self.places:
             plan = self.plan_for(told)
             folder = self._fleet.parent / run_id
@@ -105,34 +107,64 @@ class Shelf:
             self.places[run_id] = Place(folder, manifest, told.target)
         return self.places[run_id]
 
-    def put(self, place: Place, seen: Sequence[Observation]) -> Row:
-        """Keep a case, at once and whole, and give its row. Raises `UserError` where the disk refuses."""
-        case = seen[0].case
+    def put(self, place: Place, seen: Sequence[Observation]) -> None:
+        """Keep a case, at once and whole. Raises `UserError` where the disk refuses."""
         # The first invocation is written last: where it is on record, all of them are.
         for each in sorted(seen, key=lambda each: -each.invocation):
             journal.append(place.folder, each)
-        place.cases[case.id] = case
-        return self._row(place, case, {(case.id, each.invocation): each for each in seen})
 
-    def keep(self, place: Place, status: Literal["interrupted", "complete"], make: Make | None = None) -> RunResult:
-        """Write the tables of a folder; with `make`, what is slower than it should be is profiled for a reason.
+    def row(self, place: Place, case: Case, seen: Iterable[Observation]) -> Row:
+        """The row of a case, from its invocations."""
+        subject = self._subjects[case.model]
+        known = {(case.id, each.invocation): each for each in seen}
+        return row_of(case, known, manifest=place.manifest, entry=subject.entry, artifact=subject.artifact(case))
+
+    def keep(self, place: Place, status: Literal["interrupted", "complete"]) -> tuple[RunResult, list[str]]:
+        """Write the tables of a folder, and say which of its cases are to be profiled before it can be `complete`.
+
+        Where some are, it is `interrupted` until `explain`. The journal stays until `close`. Raises `UserError` where
+        the disk refuses.
+        """
+        made: dict[str, Row] = {}
+        for case_id, seen in _by_case(journal.read(place.folder)):
+            if case_id in self._known and any(each.invocation == 0 for each in seen):
+                made[case_id] = self.row(place, self._known[case_id], seen)
+        rows = [made[case_id] for case_id in self._known if case_id in made]
+        wanted = to_profile(place.folder, rows) if status == "complete" else []
+        place.manifest = msgspec.structs.replace(
+            place.manifest, status="interrupted" if wanted else status, cases=tuple(row.case for row in rows)
+        )
+        kept.keep(place.folder, place.manifest, rows, journal.read(place.folder), drop=False)
+        return RunResult(folder=str(place.folder), manifest=place.manifest, rows=tuple(rows)), wanted
+
+    def explain(self, place: Place, absent: str) -> RunResult:
+        """Say of what is slower than it should be why, and call the folder complete; `absent` is why a profile is not.
 
         Raises `UserError` where the disk refuses.
         """
-        seen = {(each.case.id, each.invocation): each for each in journal.read(place.folder)}
-        cases = tuple(case for case in self._plan.cases if (case.id, 0) in seen)
-        place.manifest = msgspec.structs.replace(place.manifest, status=status, cases=cases)
-        rows = [self._row(place, case, seen) for case in cases]
-        if make is not None:
-            why: dict[str, str] = {}
-            explain_slower(place.folder, rows, place.manifest.environment, lambda row: make(place, row), why)
-            rows = [msgspec.structs.replace(row, why_not_faster=why.get(row.case.id)) for row in rows]
-        kept.keep(place.folder, place.manifest, rows, seen.values())
+        why: dict[str, str] = {}
+        rows = kept.read_rows(place.folder)
+
+        def there(row: Row) -> Profile:
+            known = profiles.kept(place.folder, row.case.id)
+            return known or Profile(target=row.case.target, reason=absent)
+
+        explain_slower(place.folder, rows, place.manifest.environment, there, why)
+        rows = [msgspec.structs.replace(row, why_not_faster=why.get(row.case.id)) for row in rows]
+        place.manifest = msgspec.structs.replace(place.manifest, status="complete")
+        kept.keep_rows(place.folder, place.manifest, rows)
         return RunResult(folder=str(place.folder), manifest=place.manifest, rows=tuple(rows))
 
-    def _row(self, place: Place, case: Case, seen: Mapping[tuple[str, int], Observation]) -> Row:
-        subject = self._subjects[case.model]
-        return row_of(case, seen, manifest=place.manifest, entry=subject.entry, artifact=subject.artifact(case))
+    def close(self) -> None:
+        """The fleet is complete, and says so: the journals are needed no more."""
+        for place in self.places.values():
+            kept.finish(place.folder, place.manifest)
+
+
+def _by_case(seen: Iterable[Observation]) -> Iterator[tuple[str, list[Observation]]]:
+    """The invocations of each case; in a journal they follow each other."""
+    for case_id, group in itertools.groupby(seen, lambda each: each.case.id):
+        yield case_id, list(group)
 
 
 def _with_powers(suite: dict[str, Any], plan: Plan) -> dict[str, Any]:

@@ -7,14 +7,16 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
+from bench.errors import UserError
 from bench.export.bundle import open_bundle
 from bench.export.prepare import BUNDLE_FILE
+from bench.export.uses import lock_of, mark_used
 from bench.files import cache_dir
 from bench.fleet.messages import Announcement, Order, Outcome
 from bench.record.case import Case
@@ -33,6 +35,8 @@ from bench.zoo.hashing import file_sha256
 FOLDER = "fleet"
 _SPARE_S = 120.0
 """What a case may take beside its own time-outs: export is done elsewhere, and its data are read."""
+_TAKING_S = 3600.0
+"""How long a bundle waits for the case that another worker of the machine is at."""
 
 _here: list[Announcement] = []
 
@@ -63,24 +67,44 @@ def store() -> Path:
 def take_piece(parcel: str, at: int, piece: bytes) -> None:
     """Write a piece of a zipped bundle at its place; pieces come in order, the first one at 0."""
     path = _part(parcel)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb" if at == 0 else "r+b") as file:
-        file.seek(at)
-        file.write(piece)
+    with _alone(_TAKING_S):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb" if at == 0 else "r+b") as file:
+            file.seek(at)
+            file.write(piece)
 
 
 def take_in(parcel: str, key: str) -> None:
     """The parcel is whole: it becomes the bundle `key`, if that is what its index and all of its files hash to."""
     path = _part(parcel)
     try:
-        with tempfile.TemporaryDirectory(dir=store(), prefix=".") as scratch:
+        with _alone(_TAKING_S), tempfile.TemporaryDirectory(dir=store(), prefix=".") as scratch:
             folder, _ = open_bundle(path, Path(scratch))
             if file_sha256(folder / BUNDLE_FILE) != key:
                 raise Broken("what came is not the bundle that was sent")
-            with suppress(OSError):  # another worker of this machine was faster
-                folder.rename(store() / key)
+            _shelve(folder, key, Path(scratch) / "damaged")
     finally:
         path.unlink(missing_ok=True)
+
+
+def _shelve(folder: Path, key: str, aside: Path) -> None:
+    """Put a bundle in its place; what is there already stays if it is whole."""
+    place = store() / key
+    try:
+        folder.rename(place)
+    except OSError:
+        if _sound(place, key):
+            return  # another worker of this store was faster
+        if place.exists():
+            place.rename(aside)
+        folder.rename(place)
+
+
+def _sound(place: Path, key: str) -> bool:
+    try:
+        return place.is_dir() and file_sha256(open_bundle(place, place)[0] / BUNDLE_FILE) == key
+    except UserError:
+        return False
 
 
 def measure(order: bytes) -> bytes:
@@ -153,8 +177,11 @@ def _alone(patience_s: float) -> Iterator[None]:
 
 def _bundle(key: str) -> Path:
     folder = store() / key
-    if not (folder / BUNDLE_FILE).is_file():
-        raise Broken(f"the bundle {key[:12]} is no longer in {store()}")
+    store().mkdir(parents=True, exist_ok=True)
+    with FileLock(lock_of(folder)):
+        if not (folder / BUNDLE_FILE).is_file():
+            raise Broken(f"the bundle {key[:12]} is no longer in {store()}")
+        mark_used(cache_dir(), folder)  # `bench cache` does not take it away
     return folder
 
 

@@ -14,11 +14,11 @@ from bench.record.codec import plain
 def lines(fleet: Fleet) -> list[dict[str, str]]:
     """A line for each run: its target, its cases of how many, and how many of them were lost."""
     planned = {target: len(cases) for target, cases in fleet.cells().items()}
-    lost = _lost_in(fleet)
+    lost = Counter(each.run for each in fleet.lost)
     told = []
     for run_id in fleet.runs:
         target = _target_of(fleet, run_id)
-        done = len(fleet.done.get(run_id, ())) - lost[run_id]
+        done = fleet.done.get(run_id, 0) - lost[run_id]
         told.append(
             {
                 "target": target,
@@ -27,14 +27,15 @@ def lines(fleet: Fleet) -> list[dict[str, str]]:
                 "run": run_id,
             }
         )
-    nowhere = [target for target in fleet.targets if all(line["target"] != target for line in told)]
+    somewhere = {line["target"] for line in told}
+    nowhere = [target for target in fleet.targets if target not in somewhere]
     return [*told, *({"target": t, "measured": f"0 of {planned[t]}", "lost": "0", "run": "none"} for t in nowhere)]
 
 
 def sentences(fleet: Fleet) -> list[str]:
     """How the fleet stands, and each case that was given up."""
     cells = sum(len(cases) for cases in fleet.cells().values())
-    on_record = sum(map(len, fleet.done.values()))
+    on_record = sum(fleet.done.values())
     names = {case.id: case.name for case in fleet.plan.cases}
     told = [f"fleet {fleet.fleet_id}: {fleet.status}, {on_record} of {cells} cases on record, {len(fleet.lost)} lost"]
     told += [f"lost: {names.get(each.case, each.case)} on {each.target}: {each.reason}" for each in fleet.lost]
@@ -55,18 +56,13 @@ def _target_of(fleet: Fleet, run_id: str) -> str:
     return run_id.removeprefix(f"{fleet.fleet_id}-").rpartition("-")[0]
 
 
-def _lost_in(fleet: Fleet) -> Counter[str]:
-    where = {(_target_of(fleet, run), case): run for run, cases in fleet.done.items() for case in cases}
-    return Counter(where.get((each.target, each.case), "") for each in fleet.lost)
-
-
 def listed(folders: Sequence[Path]) -> list[dict[str, str]]:
     """A line for each fleet."""
     told = []
     for folder in folders:
         fleet = read_fleet(folder)
         cells = sum(len(cases) for cases in fleet.cells().values())
-        on_record = f"{sum(map(len, fleet.done.values()))} of {cells}"
+        on_record = f"{sum(fleet.done.values())} of {cells}"
         targets = ", ".join(fleet.targets)
         told.append({"fleet": fleet.fleet_id, "status": fleet.status, "cases": on_record, "targets": targets})
     return told

@@ -148,10 +148,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who looks on. `begin` is called where the measured part starts (again where it starts anew)."""
+    """Who looks on. `begin` is called where the measured part starts (again where it starts anew).
+
+    `check` is called where no call is under way, and raises where what was measured is not to count.
+    """
 
     begin: Callable[[], None] = lambda: None
     between: Between = lambda count, median_s: None
+    check: Callable[[], None] = lambda: None
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
     begin = now()
     while True:
         part = _merged(crew.block(seconds))
+        watch.check()
         starts, ends, _ = part
         parts.append(part)
         count += len(starts)

@@ -76,6 +76,7 @@ def _searched(crew: Crew, plan: Plan, settings: Settings, watch: Watch, bound_s:
         arrivals = poisson(rate, settings.seed, short)
         patience = Patience(int(bound_s * 1e9), rules.least_late(len(arrivals)))
         served = serve(crew, arrivals, cut_s=_drain(short, bound_s), watch=watch, patience=patience)
+        watch.check()
         return _judge(served, rate, bound_s)
 
     found = search.capacity(trial, ceiling, bound_s=bound_s, tolerance=TOLERANCE)
@@ -117,7 +118,9 @@ def _ceiling(crew: Crew, settings: Settings) -> float:
 
 
 def _run(crew: Crew, rate: float, plan: Plan, seed: int, watch: Watch, bound_s: float | None) -> Served:
-    return serve(crew, poisson(rate, seed, plan), cut_s=_drain(plan, bound_s), watch=watch)
+    served = serve(crew, poisson(rate, seed, plan), cut_s=_drain(plan, bound_s), watch=watch)
+    watch.check()
+    return served
 
 
 def _drain(plan: Plan, bound_s: float | None) -> float:

@@ -26,6 +26,7 @@ def measure(crew: Crew, plan: Plan, settings: Settings, watch: Watch) -> Measure
     begin = now()
     while True:
         block_starts, block_ends = lane.block(plan.block_s)
+        watch.check()
         starts += block_starts
         ends += block_ends
         sizes.append(len(block_starts))

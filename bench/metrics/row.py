@@ -116,8 +116,8 @@ def _quality(observations: Sequence[Observation]) -> dict[str, Measurement]:
 
 def _precision(median: Measurement, observations: Sequence[Observation], plan: Plan) -> list[str]:
     """Whether the median is known less closely than was asked for, and what ended the measuring."""
-    if median.value is None or median.low is None or median.high is None:
-        return []
+    if not median.value or median.low is None or median.high is None:
+        return []  # none, or nothing by a clock too coarse for it
     half = (median.high - median.low) / 2 / median.value
     stops = "; ".join(dict.fromkeys(o.samples.stopped_by for o in observations if o.samples is not None))
     # Only closed loops are asked for a precision; other scenarios end by their own rules.
@@ -149,6 +149,7 @@ def _warnings(
             verdict = drifted(latency.block_medians(seen.samples))
             if verdict.drifted:
                 told.append(f"drift: {verdict.sentence}")
+        told += seen.facts.get("stillness", ())
         told += conditions.warnings(seen)
         if seen.facts.get("heavy_modules"):
             told.append(f"the measuring process had imported {', '.join(seen.facts['heavy_modules'])}")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, get_origin
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 import numpy as np
 
 T = TypeVar("T")
+_NUMBERS = "iufb"
+
+
+class _Array(msgspec.Struct):
+    dtype: str
+    shape: list[int]
+    data: bytes
 
 
 def _to_plain(value: Any) -> Any:
@@ -20,7 +29,16 @@ def _to_plain(value: Any) -> Any:
 
 def _from_plain(kind: type, value: Any) -> Any:
     if kind is np.ndarray or get_origin(kind) is np.ndarray:
-        return np.frombuffer(value["data"], dtype=np.dtype(value["dtype"])).reshape(value["shape"])
+        try:
+            plain = msgspec.convert(value, _Array)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"no array: {error}") from error  # the decoder adds where
+        found = np.dtype(plain.dtype)
+        # `npt.NDArray[np.int64]` is `np.ndarray[..., np.dtype[np.int64]]`.
+        wanted = [np.dtype(each) for part in get_args(kind)[1:] for each in get_args(part) if isinstance(each, type)]
+        if found.kind not in _NUMBERS or (wanted and found != wanted[0]):
+            raise ValueError(f"an array of {found} where {wanted[0] if wanted else 'numbers'} belong")
+        return np.frombuffer(plain.data, dtype=found).reshape(plain.shape)
     raise NotImplementedError(f"{kind!r} has no place in a record")
 
 
@@ -35,7 +53,8 @@ def unpack(data: bytes, kind: type[T]) -> T:
     Raises:
         msgspec.DecodeError: not MessagePack. msgspec.ValidationError: not such a record.
     """
-    return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
+    with _damaged():
+        return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
 
 
 def plain(record: Any) -> Any:
@@ -48,6 +67,16 @@ def json_bytes(record: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(plain(record)), indent=2)
 
 
-def from_json(data: bytes, kind: type[T]) -> T:
+def from_json(data: bytes | str, kind: type[T]) -> T:
     """The record in JSON `data`; raises as `unpack`."""
-    return msgspec.json.decode(data, type=kind)
+    with _damaged():
+        return msgspec.json.decode(data, type=kind)
+
+
+@contextmanager
+def _damaged() -> Iterator[None]:
+    """What else can be wrong with bytes from elsewhere is one kind of error too."""
+    try:
+        yield
+    except (UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise msgspec.DecodeError(str(error)) from error

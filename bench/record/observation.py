@@ -15,6 +15,14 @@ Status = Literal["ok", "failed", "unavailable"]
 Int64s = npt.NDArray[np.int64]
 
 
+class Confinement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process that runs a model may do beside its memory; see `bench.confine`. None: as the system has it."""
+
+    file_limit_bytes: int | None = None
+    open_files: int | None = None
+    network: bool = True
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how closely to measure. Times in seconds, on a monotonic clock.
 
@@ -23,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     the median is within `precision` (a share of the median) or `max_s` is over. `block_s` is the
     length of a block. `timeout_s` bounds the whole invocation. Where energy can be measured, the machine rests
     for `idle_s` before and after. `tdp_w` and `idle_w` (W) ask for an estimate of CPU energy from its load.
+    `memory_limit_bytes` and `confinement` hold for the measuring process.
     """
 
     warmup_min_s: float = 0.2
@@ -35,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     block_s: float = 0.05
     timeout_s: float = 120.0
     memory_limit_bytes: int | None = None
+    confinement: Confinement = Confinement()
     invocations: int = 1
     evaluate: bool = True
     idle_s: float = 1.0
@@ -134,6 +144,12 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_ns: Int64s | None = None
     stream: Int64s | None = None
     span_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.start_ns, self.latency_ns, self.block, self.scheduled_ns, self.stream)
+        shapes = {array.shape for array in given if array is not None}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            raise ValueError(f"samples are arrays of one axis and one length, not {sorted(shapes)}")
 
 
 class Validity(msgspec.Struct, frozen=True, kw_only=True):

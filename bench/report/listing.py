@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.shown import shown
+
 
 def draw(console: Console, lines: Sequence[dict[str, str]]) -> None:
     """Draw records of the same keys as a table."""
@@ -18,5 +20,5 @@ def draw(console: Console, lines: Sequence[dict[str, str]]) -> None:
     for key in lines[0]:
         table.add_column(key, overflow="fold")
     for line in lines:
-        table.add_row(*(Text(value) for value in line.values()))
+        table.add_row(*(Text("\n".join(map(shown, value.split("\n")))) for value in line.values()))
     console.print(table)

@@ -6,10 +6,13 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from bench.report.changes import plain
+from bench.shown import shown
 
 _SPELLED = {"µ": "u", "±": "+-", "≈": "~", "–": "-", "…": "~", "•": "-", "·": "|", "×": "x", "°": " deg "}
 _LACKING = "counterpoise.spelled"
@@ -19,6 +22,9 @@ _LACKING = "counterpoise.spelled"
 class Screen(Console):
     """Standard output or standard error of a command: what its encoding lacks is spelled, whoever prints there.
 
+    Of control characters only line breaks reach it, whoever forgot to take them out of a name; the console's own
+    commands to the terminal are not text.
+
     A reader who has seen enough, as in `bench show | head`, ends the output and not the command.
     """
 
@@ -27,6 +33,14 @@ class Screen(Console):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_LACKING)
         super().__init__(stderr=stderr, highlight=False, width=width)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """The segments to print."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment("\n".join(map(shown, segment.text.split("\n"))), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Write nothing more; the exit code stays the command's own."""

@@ -20,12 +20,15 @@ from bench.record.recommendation import COST
 from bench.runner.bill import bill
 from bench.runner.conduct import RunResult
 from bench.runner.reopen import reopen
-from bench.store.manifest import Manifest
+from bench.store import kept
+from bench.store.counted import named_machine
+from bench.store.manifest import Manifest, read_manifest
 from bench.store.runs import find, list_runs
 
 FLEET = "fleet.json"
 DEFAULT = ("p50_latency",)
 """What is compared where nothing is asked for."""
+_NO_TABLES = "it has no figures yet: its tables are written when the run ends or is stopped"
 
 
 class _Fleet(msgspec.Struct, frozen=True):
@@ -46,15 +49,29 @@ def compare_targets(
 ) -> Across:
     """The matrix of the runs and fleets that `words` name; see `bench.analyse.matrix.across`.
 
+    A run that has no tables yet is told of as a target without figures, where others have some.
+
     Raises:
         UserError: as there, or a run cannot be found or read.
     """
     check_asked(metrics)
-    opened = [reopen(folder) for folder in expand_runs(words, results)]
+    opened = _opened(expand_runs(words, results))
     known, _ = readable_profiles()
     targets = named([run.manifest for run in opened], known)
     sides = [_side(run, target, COST in metrics) for run, target in zip(opened, targets, strict=True)]
     return across(sides, metrics, reference=reference, only=only, each=each, allow=allow)
+
+
+def _opened(folders: Sequence[Path]) -> list[RunResult]:
+    """The runs, those first that have something to show; the others stand beside them with the reason.
+
+    Raises `UserError` where one cannot be read, or none has anything to show.
+    """
+    begun = [folder for folder in folders if not kept.has_rows(folder)]
+    if len(begun) == len(folders):
+        return [reopen(folder) for folder in folders]
+    waiting = [RunResult(folder=str(folder), manifest=read_manifest(folder), rows=()) for folder in begun]
+    return [reopen(folder) for folder in folders if folder not in begun] + waiting
 
 
 def expand_runs(words: Sequence[str], results: Path) -> list[Path]:
@@ -109,7 +126,7 @@ def _target(manifest: Manifest, known: dict[str, HardwareProfile]) -> Target:
         machine=machine_id(environment),
         run=manifest.run_id,
         created=manifest.created,
-        notes=unfinished(manifest),
+        notes=(*unfinished(manifest), *named_machine(manifest)),
     )
 
 
@@ -120,6 +137,8 @@ def _side(run: RunResult, target: Target, billed: bool) -> Side:
         target = msgspec.structs.replace(
             target, machine_hour=ledger.machine_hour.figure, example_price=price is not None and price.example
         )
+    if not run.rows:
+        target = msgspec.structs.replace(target, notes=(*target.notes, _NO_TABLES))
     return Side(target=target, manifest=run.manifest, rows=run.rows, ledger=ledger)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +15,11 @@ import msgspec
 from bench.errors import UserError
 from bench.files import whole
 from bench.optional import need
-from bench.record.codec import json_bytes, unpack
+from bench.record.codec import json_bytes
 from bench.record.observation import Observation
 from bench.record.profile import Profile
 from bench.record.row import Row
+from bench.runner import doubt
 from bench.runner.conduct import RunResult
 from bench.runner.reopen import reopen
 from bench.runner.rows import Key, row_of
@@ -32,8 +34,11 @@ from bench.zoo.inside import inside
 
 NAME = "imported.json"
 """Beside the tables of a run whose rows were made here: what they were made from."""
-_NAME_OF_A_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
+_NAME_OF_A_RUN = re.compile(r"[0-9][A-Za-z0-9._@+-]{0,199}")
+"""It starts with its time: `latest`, `baselines` and what else has a meaning among the runs is none."""
 _AGAIN = "copy the run again from the machine that made it"
+_TAMPERED = "do not use it: it was tampered with"
+_UPDATE = "update counterpoise here to the version of the machine that made it"
 
 Summarise = Callable[[Path, Manifest, Sequence[Row]], None]
 
@@ -77,18 +82,24 @@ def adopt(given: Path, results: Path, summarise: Summarise) -> Adopted:
 
 def _adopt(given: Path, results: Path, scratch: Path, summarise: Summarise) -> Adopted:
     source = _opened(given, scratch / "given")
+    # What was unpacked is named by its archive.
+    shown = given if source.is_relative_to(scratch) else source
+    with _shown(scratch, source, shown, results):
+        return _take_in(source, shown, results, scratch, summarise)
+
+
+def _take_in(source: Path, shown: Path, results: Path, scratch: Path, summarise: Summarise) -> Adopted:
     raw = transit.is_transit(source)
-    listed = transit.check(source, given) if raw else None
+    listed = transit.check(source, shown) if raw else None
     manifest = read_manifest(source)
     run_id = manifest.run_id
     if not _NAME_OF_A_RUN.fullmatch(run_id) or (listed is not None and listed.run_id != run_id):
-        raise UserError(
-            f"its manifest names the run {run_id!r}", where=str(given), remedy="do not use it: it was tampered with"
-        )
+        raise UserError(f"its manifest names the run {run_id!r}", where=str(source / MANIFEST), remedy=_TAMPERED)
     if manifest.status == "running":
         raise UserError(
-            "the run has not ended", where=str(given), remedy="let it end there; `bench run --resume` goes on with it"
+            "the run has not ended", where=str(shown), remedy="let it end there; `bench run --resume` goes on with it"
         )
+    _believe(doubt.of_manifest(manifest), source / MANIFEST)
     target, made = results / run_id, scratch / run_id
     new = not target.exists()
     if not new:
@@ -96,9 +107,10 @@ def _adopt(given: Path, results: Path, scratch: Path, summarise: Summarise) -> A
     else:
         made.mkdir()
         if listed is not None:
-            _make(source, made, manifest, listed, summarise)
+            with _going_together(source):
+                _make(source, made, manifest, listed, summarise)
         else:
-            _copy(source, made, manifest, given)
+            _copy(source, made, manifest, shown)
         # It fails where a run of that name has appeared meanwhile: a folder with content is never replaced.
         made.rename(target)
     return Adopted(
@@ -109,8 +121,42 @@ def _adopt(given: Path, results: Path, scratch: Path, summarise: Summarise) -> A
     )
 
 
+@contextmanager
+def _shown(scratch: Path, source: Path, shown: Path, results: Path) -> Iterator[None]:
+    """Messages name what the user knows: no place that is gone when they are read."""
+    try:
+        yield
+    except UserError as error:
+        where = error.where or ""
+        if source != shown:
+            where = where.replace(str(source), str(shown))
+        where = where.replace(str(scratch), str(results))
+        raise UserError(error.what, where=where or None, remedy=error.remedy) from error
+
+
+@contextmanager
+def _going_together(source: Path) -> Iterator[None]:
+    """What rows cannot be made of although each part of it can be read is not of this version, or of no machine."""
+    try:
+        yield
+    except (
+        ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, msgspec.MsgspecError,
+    ) as error:  # fmt: skip
+        raise UserError(
+            f"no rows can be made of what it saw ({type(error).__name__}: {error})",
+            where=str(source),
+            remedy=f"{_UPDATE}; if it is of that version, {_TAMPERED}",
+        ) from error
+
+
+def _believe(fault: str | None, where: Path) -> None:
+    """Raises `UserError` where there is a fault."""
+    if fault is not None:
+        raise UserError(fault, where=str(where), remedy=f"{_UPDATE}; if it is of that version, {_TAMPERED}")
+
+
 def _opened(given: Path, scratch: Path) -> Path:
-    """The folder of the run; an archive is unpacked, and holds the run itself or one folder with it."""
+    """The folder of the run; an archive is unpacked. Either holds the run itself or one folder with it."""
     if given.is_dir():
         folder = given
     elif given.is_file():
@@ -123,20 +169,26 @@ def _opened(given: Path, scratch: Path) -> Path:
                     raise UserError(
                         f"the archive holds the member {member.filename!r}, outside its own folder",
                         where=str(given),
-                        remedy="do not use it: it was tampered with",
+                        remedy=_TAMPERED,
                     )
                 if not member.is_dir():
                     archive.extract(zipped, member, path)
-        inner = [path for path in scratch.iterdir() if path.is_dir()]
-        if not (folder / MANIFEST).exists() and len(inner) == 1:
-            folder = inner[0]
     else:
         raise UserError("there is no such folder or archive", where=str(given), remedy="check the path")
-    if not (folder / MANIFEST).is_file() and not transit.is_transit(folder):
+    if _is_run(folder):
+        return folder
+    # Some programs put folders of their own beside the one that was packed.
+    inner = [path for path in folder.iterdir() if path.is_dir() and _is_run(path)]
+    if len(inner) != 1:
+        found = f"there are {len(inner)} in it" if inner else f"it has no {MANIFEST}"
         raise UserError(
-            f"this is not a run: it has no {MANIFEST}", where=str(given), remedy=f"give a run's folder, or {_AGAIN}"
+            f"this is not a run: {found}", where=str(given), remedy=f"give the folder of one run, or {_AGAIN}"
         )
-    return folder
+    return inner[0]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() or transit.is_transit(folder)
 
 
 def _refuse_unless_same(source: Path, target: Path, raw: bool) -> None:
@@ -175,14 +227,22 @@ def _made_from(path: Path) -> Imported | None:
 def _make(source: Path, to: Path, manifest: Manifest, listed: transit.Transit, summarise: Summarise) -> None:
     """Tables of the raw observations in `source`, whose checksums hold."""
     seen = _observations(source, manifest, listed)
-    told = {row.case.id: row for row in transit.read_rows(source)}
+    rows_there = transit.read_rows(source)
+    _believe(doubt.of_rows(rows_there), source / transit.ROWS)
+    told = {row.case.id: row for row in rows_there}
+    if told.keys() != {case for case, invocation in seen if invocation == 0}:
+        raise UserError(
+            "its rows are not of the cases that it has observations of",
+            where=str(source / transit.ROWS),
+            remedy=_TAMPERED,
+        )
     entries = {entry.name: entry for entry in manifest.models}
     strange = sorted({case.model for case in manifest.cases} - entries.keys())
     if strange:
         raise UserError(
             f"its manifest does not say what {', '.join(strange)} is",
-            where=MANIFEST,
-            remedy="do not use it: it is of no run",
+            where=str(source / MANIFEST),
+            remedy=_TAMPERED,
         )
     for name in listed.files:
         if name.startswith(f"{profiles.FOLDER}/"):
@@ -196,7 +256,7 @@ def _make(source: Path, to: Path, manifest: Manifest, listed: transit.Transit, s
                 seen,
                 manifest=manifest,
                 entry=entries[case.model],
-                artifact=told[case.id].artifact if case.id in told else None,
+                artifact=told[case.id].artifact,
                 why_not_faster=why.get(case.id),
             )
             for case in manifest.cases
@@ -210,6 +270,7 @@ def _make(source: Path, to: Path, manifest: Manifest, listed: transit.Transit, s
 
     explain_slower(to, rows(), manifest.environment, known, why)
     made = rows()
+    _believe(doubt.of_rows(made), source / journal.FOLDER)
     kept.keep(to, manifest, made, seen.values())
     # The manifest is the target's own, to the byte.
     _copy_file(source / MANIFEST, to / MANIFEST)
@@ -225,18 +286,25 @@ def _observations(source: Path, manifest: Manifest, listed: transit.Transit) -> 
         if not name.startswith(f"{journal.FOLDER}/"):
             continue
         try:
-            found = unpack((source / name).read_bytes(), Observation)
-        except (msgspec.MsgspecError, TypeError, ValueError, KeyError) as error:
+            found = journal.decode((source / name).read_bytes())
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise UserError(
                 f"the observation is not one that this version can read: {error}",
-                where=name,
-                remedy="update counterpoise here to the version of the machine that made it",
+                where=str(source / name),
+                remedy=_UPDATE,
             ) from error
         if found.case.id not in cases:
             raise UserError(
                 f"it is of a case that the run does not name: {found.case.name}",
-                where=name,
+                where=str(source / name),
                 remedy="do not use it: it was put together from several runs",
+            )
+        _believe(doubt.of_observation(found, manifest.plan), source / name)
+        if (found.case.id, found.invocation) in seen:
+            raise UserError(
+                f"it is the second one of invocation {found.invocation} of {found.case.name}",
+                where=str(source / name),
+                remedy=_TAMPERED,
             )
         seen[found.case.id, found.invocation] = found
     lost = sorted(case.name for case in manifest.cases if (case.id, 0) not in seen)
@@ -249,12 +317,12 @@ def _observations(source: Path, manifest: Manifest, listed: transit.Transit) -> 
     return seen
 
 
-def _copy(source: Path, to: Path, manifest: Manifest, given: Path) -> None:
+def _copy(source: Path, to: Path, manifest: Manifest, shown: Path) -> None:
     """A run of a full install: every table is read, then all that a run consists of is copied."""
     from bench.store import samples
 
     if not (source / kept.CASES).is_file():
-        raise UserError(f"it has no {kept.CASES}: the copy is not whole", where=str(given), remedy=_AGAIN)
+        raise UserError(f"it has no {kept.CASES}: the copy is not whole", where=str(shown), remedy=_AGAIN)
     cases = {case.id for case in manifest.cases}
     rows = kept.read_rows(source)
     strange = [row.case.name for row in rows if row.case.id not in cases]
@@ -265,9 +333,10 @@ def _copy(source: Path, to: Path, manifest: Manifest, given: Path) -> None:
             where=str(source / kept.CASES),
             remedy=_AGAIN,
         )
+    _believe(doubt.of_rows(rows), source / kept.CASES)
     # Whole, so that what is damaged shows now.
-    for _ in samples.latencies(source):
-        pass
+    for _, latency_ns in samples.latencies(source):
+        _believe(doubt.of_latencies(latency_ns), source / kept.LATENCIES)
     samples.telemetry(source)
     for name in _ordinary(source):
         _copy_file(source / name, to / name)

@@ -7,14 +7,14 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from filelock import FileLock, Timeout
 
+from bench.confine import check_network_can_be_cut_off
 from bench.errors import UserError
+from bench.files import sweep
 from bench.load.table import lanes
 from bench.machine.cores import keep_to, share_out
 from bench.machine.cpu import usable_cores
@@ -38,6 +38,7 @@ from bench.sensors.idle import can_measure_energy, watch_idle
 from bench.sensors.sampler import Sampler
 from bench.sensors.table import DEFAULT
 from bench.store import journal, kept, runs, transit
+from bench.store.lock import Busy, alone
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 from bench.worker.measure import CORRUPTED, EDGES, measure
 from bench.worker.messages import Errand, Job
@@ -61,6 +62,7 @@ def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path 
         UserError: the folder cannot be written or a model cannot be used; nothing is left then.
         KeyboardInterrupt: stopped before the first case was measured; nothing is left then either.
     """
+    _check_network(planned.plan)
     folder = runs.create(results, planned.suite.name)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         try:
@@ -70,7 +72,8 @@ def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path 
         except BaseException:
             runs.remove(folder)
             raise
-        return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+        with alone(folder):
+            return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
 
 
 def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> RunResult:
@@ -81,17 +84,43 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
     """
     manifest = read_manifest(folder)
     if manifest.status == "complete":
-        return RunResult(folder=str(folder), manifest=manifest, rows=tuple(kept.read_rows(folder)))
+        return _complete(folder)
     if manifest.fleet is not None:
         raise UserError(
             "the run is a machine's part of a fleet",
             where=str(folder),
             remedy=f"`bench fleet run --resume {manifest.fleet}` goes on with all of it",
         )
-    same_machine(manifest.environment, read_environment(), folder)
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        subjects = subjects_again(manifest, Path(scratch), events, tensorboard)
-        return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+    try:
+        with alone(folder):
+            if not _is_complete(folder):
+                same_machine(manifest.environment, read_environment(), folder)
+                _check_network(manifest.plan)
+                with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+                    subjects = subjects_again(manifest, Path(scratch), events, tensorboard)
+                    return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+    except Busy:
+        if not _is_complete(folder):
+            raise
+    # Another process has ended it since the manifest was read.
+    return _complete(folder)
+
+
+def _is_complete(folder: Path) -> bool:
+    return read_manifest(folder).status == "complete"
+
+
+def _complete(folder: Path) -> RunResult:
+    """A run that has nothing left to measure."""
+    manifest = read_manifest(folder)
+    kept.finish(folder, manifest)
+    return RunResult(folder=str(folder), manifest=manifest, rows=tuple(kept.read_rows(folder)))
+
+
+def _check_network(plan: Plan) -> None:
+    """Where models are to run without network, say at once that they cannot. Raises `UserError`."""
+    if not plan.confinement.network:
+        check_network_can_be_cut_off("--no-network, or network in [measure]")
 
 
 def subjects_again(
@@ -163,8 +192,9 @@ class _Conductor:
         self.why: dict[str, str] = {}
 
     def carry_out(self) -> RunResult:
-        """Measure what is not on record yet, then write the tables. Raises `UserError` where another process does."""
-        with self._lock(), Interrupts() as interrupts:
+        """Measure what is not on record yet, then write the tables. Raises `UserError` where the disk refuses."""
+        with Interrupts() as interrupts:
+            sweep(self.folder)
             transit.unseal(self.folder)
             self.seen = {(o.case.id, o.invocation): o for o in journal.read(self.folder)}
             return self._carry_out(interrupts)
@@ -180,18 +210,20 @@ class _Conductor:
                 self.events.watching(self._sight(sampler, rest))
                 for case, invocation in todo:
                     found = self._invoke(case, invocation, sampler, rest, interrupts)
+                    runs.check_there(self.folder)
                     journal.append(self.folder, found)
                     self.seen[case.id, invocation] = found
                     self.events.done(self._row(case))
             self._explain(interrupts)
+            return self._keep("complete")
         except KeyboardInterrupt:
             return self._keep("interrupted")
-        except UserError:
+        except (UserError, OSError):
             # The disk refused: what is in the journal is whole, and the run can go on later.
+            runs.check_there(self.folder)
             with contextlib.suppress(UserError):
                 write_manifest(self.folder, msgspec.structs.replace(self.manifest, status="interrupted"))
             raise
-        return self._keep("complete")
 
     def _sight(self, sampler: Sampler, rest: bool) -> Sight:
         plan = self.manifest.plan
@@ -242,22 +274,8 @@ class _Conductor:
 
         explain_slower(self.folder, self._rows(), self.manifest.environment, make, self.why)
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One process a run. Raises `UserError` where another is at it."""
-        lock = FileLock(self.folder / journal.FOLDER / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                "another process is measuring this run", where=str(self.folder), remedy="wait for it, or stop it first"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-
     def _keep(self, status: Literal["interrupted", "complete"]) -> RunResult:
+        runs.check_there(self.folder)
         rows = self._rows()
         manifest = msgspec.structs.replace(self.manifest, status=status)
         kept.keep(self.folder, manifest, rows, self.seen.values())
@@ -373,9 +391,10 @@ def _sampler(plan: Plan) -> Sampler:
 
 def manifest_of(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:
     """What a run of these subjects begins with, on this machine."""
+    created, set_back = runs.begun(run_id)
     return Manifest(
         run_id=run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=created.isoformat(timespec="seconds"),
         command=tuple(sys.argv),
         status="running",
         suite=planned.suite.model_dump(mode="json", by_alias=True),
@@ -384,7 +403,7 @@ def manifest_of(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> 
         cases=settle(planned.cases, subjects),
         models=tuple(subject.entry for subject in subjects.values()),
         environment=read_environment(),
-        notes=planned.notes,
+        notes=planned.notes if set_back is None else (*planned.notes, set_back),
         profile=None if planned.profile is None else planned.profile.model_dump(mode="json"),
     )
 

@@ -27,6 +27,7 @@ from bench.store import profiles
 from bench.store.manifest import Manifest
 from bench.worker.profile import profile_case
 from bench.zoo.hashing import file_sha256
+from bench.zoo.inside import inside
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +105,10 @@ class _FromArtifacts:
         """Raises `UserError` where the artifact is gone or is not what was measured."""
         folder, bundle = self._bundle(row)
         artifact = row.artifact
-        if artifact is None or not (folder / artifact.path).is_file():
+        file = None if artifact is None else inside(folder, artifact.path)
+        if artifact is None or file is None or not file.is_file():
             raise _gone(row)
-        if file_sha256(folder / artifact.path) != artifact.sha256:
+        if file_sha256(file) != artifact.sha256:
             raise _gone(row, "is not the one that was measured any more")
         self.made = True
         return profile_case(job_for(row, folder, bundle, self._manifest.plan))
@@ -118,9 +120,10 @@ class _FromArtifacts:
         return self._opened[model]
 
     def _find(self, row: Row) -> tuple[Path, Bundle]:
-        entry = next(entry for entry in self._manifest.models if entry.name == row.case.model)
-        folder = cache_dir() / "bundles" / entry.content
-        if entry.content and folder.is_dir():
+        contents = (entry.content for entry in self._manifest.models if entry.name == row.case.model)
+        # A run that came from elsewhere may name anything.
+        folder = inside(cache_dir() / "bundles", next(contents, ""))
+        if folder is not None and folder.is_dir():
             return folder, read_index(folder)
         given = Path(str(self._manifest.request.get("suite", "")))
         if (given.suffix == ".zip" and given.is_file()) or (given / BUNDLE_FILE).is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from bench.export.bundle import open_bundle, save
 from bench.files import whole
 from bench.hardware.load import FOLDER as PROFILES
 from bench.runner import kit_main
+from bench.store.atomic import storage_error
 
 NEEDS = (
     "ai-edge-litert>=2.3.0",
@@ -36,9 +38,20 @@ NEEDS = (
 """The dependencies of the slim install, `packaging/runtime/pyproject.toml`."""
 PYTHON = (3, 11)
 SUFFIX = ".pyz"
+LARGEST_BYTES = (2 << 30) - (64 << 20)
+"""Of a bundle in a kit: Python starts no archive of more than 2 GiB."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 """Of every member, so that the same kit is the same file."""
+_UNIX = 3
 _SHEBANG = b"#!/usr/bin/env python3\n"
+_START = """import sys
+if sys.version_info < {python}:
+    sys.stderr.write("error: this kit needs Python {shown} or newer, and this is %d.%d\\n" % sys.version_info[:2])
+    sys.exit(2)
+from kit_main import main
+main()
+"""
+"""The `__main__.py` of a kit: an old Python has to read it, 2.7 too."""
 
 
 class Kit(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +67,8 @@ def make_kit(bundle: Path, out: Path) -> Kit:
     """Write the bundle, this package and what starts it to the file `out`, which `python3` then runs.
 
     Raises:
-        UserError: `bundle` is not a whole bundle, or `out` is taken by something else or does not end in .pyz.
+        UserError: `bundle` is not a whole bundle or too large, or `out` is taken by something else, does not end in
+            .pyz, or cannot be written.
     """
     if out.suffix.lower() != SUFFIX:
         raise UserError("a kit is one file for Python", where=str(out), remedy=f"end its name in {SUFFIX}")
@@ -65,18 +79,37 @@ def make_kit(bundle: Path, out: Path) -> Kit:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder, opened = open_bundle(bundle, Path(scratch))
         packed = bundle if bundle.is_file() else save(folder, lambda _: True, Path(scratch) / "packed.zip")
-        index = {"about": opened.model.name, "version": __version__, "needs": NEEDS, "python": PYTHON}
-        with whole(out) as part:
-            with part.open("wb") as file:
-                file.write(_SHEBANG)
-            with zipfile.ZipFile(part, "a", zipfile.ZIP_DEFLATED) as kit:
-                _add(kit, "__main__.py", Path(kit_main.__file__).read_bytes())
-                _add(kit, kit_main.INDEX, json.dumps(index, indent=1).encode())
-                _add(kit, kit_main.BUNDLE, packed.read_bytes(), zipfile.ZIP_STORED)
-                for name, path in sorted(_package()):
-                    _add(kit, kit_main.APP + name, path.read_bytes())
-            part.chmod(0o755)
+        if packed.stat().st_size > LARGEST_BYTES:
+            raise UserError(
+                f"a kit holds a bundle of {LARGEST_BYTES / 1e9:.1f} GB at most, and this one has "
+                f"{packed.stat().st_size / 1e9:.1f} GB",
+                where=str(bundle),
+                remedy="export fewer variants into it, or use the slim install there, which takes the bundle itself",
+            )
+        try:
+            with whole(out) as part:
+                _write(part, opened.model.name, packed)
+        except OSError as error:
+            raise storage_error(error, out) from error
     return Kit(path=str(out), bytes=out.stat().st_size, model=opened.model.name, artifacts=len(opened.artifacts))
+
+
+def _write(part: Path, about: str, packed: Path) -> None:
+    index = {"about": about, "version": __version__, "needs": NEEDS}
+    start = _START.format(python=PYTHON, shown=".".join(map(str, PYTHON)))
+    with part.open("wb") as file:
+        file.write(_SHEBANG)
+    with zipfile.ZipFile(part, "a", zipfile.ZIP_DEFLATED) as kit:
+        _add(kit, "__main__.py", start.encode())
+        _add(kit, "kit_main.py", Path(kit_main.__file__).read_bytes())
+        _add(kit, kit_main.INDEX, json.dumps(index, indent=1).encode())
+        for name, path in sorted(_package()):
+            _add(kit, kit_main.APP + name, path.read_bytes())
+        member = _member(kit_main.BUNDLE)
+        member.file_size = packed.stat().st_size
+        with packed.open("rb") as source, kit.open(member, "w") as sink:
+            shutil.copyfileobj(source, sink)
+    part.chmod(0o755)
 
 
 def _package() -> Iterator[tuple[str, Path]]:
@@ -87,7 +120,8 @@ def _package() -> Iterator[tuple[str, Path]]:
     package = Path(str(resources.files("bench")))
     for path in package.rglob("*"):
         name = path.relative_to(package)
-        if path.is_file() and not {"__pycache__", "_data"} & set(name.parts):
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and not hidden and not {"__pycache__", "_data"} & set(name.parts):
             yield f"bench/{name.as_posix()}", path
     for folder in (package / "_data" / PROFILES, package.parent / PROFILES):
         if folder.is_dir():
@@ -96,15 +130,22 @@ def _package() -> Iterator[tuple[str, Path]]:
             return
 
 
-def _add(kit: zipfile.ZipFile, name: str, content: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
+def _add(kit: zipfile.ZipFile, name: str, content: bytes) -> None:
+    kit.writestr(_member(name), content, zipfile.ZIP_DEFLATED)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An entry that is the same on every machine."""
     member = zipfile.ZipInfo(name, _DATE)
     member.external_attr = 0o644 << 16
-    kit.writestr(member, content, compression)
+    # Else it would say which system wrote it.
+    member.create_system = _UNIX
+    return member
 
 
 def _is_kit(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as found:
             return kit_main.INDEX in found.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False

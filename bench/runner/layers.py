@@ -6,6 +6,8 @@ import math
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from bench.export.bundle import open_bundle
 from bench.export.layers import LayerJob, LayerTable
 from bench.process import ChildProcess, describe_exit
@@ -48,10 +50,10 @@ def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list
             else:
                 job = LayerJob(
                     reference=reference,
-                    reference_path=str(folder / reference.path),
+                    reference_path=str((folder / reference.path).resolve()),
                     artifact=artifact,
-                    artifact_path=str(folder / artifact.path),
-                    inputs=str(folder / bundle.data.inputs),
+                    artifact_path=str((folder / artifact.path).resolve()),
+                    inputs=str((folder / bundle.data.inputs).resolve()),
                     examples=min(examples, bundle.data.examples),
                     expected_db=-10 * math.log10(NOISE[precision]),
                 )
@@ -60,7 +62,10 @@ def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list
 
 
 def _compared(job: LayerJob) -> LayerTable:
-    with ChildProcess("bench.export.layers_child") as child:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch,
+        ChildProcess("bench.export.layers_child", environment={"TMPDIR": scratch}, folder=scratch) as child,
+    ):
         child.send(pack(job))
         try:
             frame = child.receive(TIMEOUT_S)
@@ -69,8 +74,11 @@ def _compared(job: LayerJob) -> LayerTable:
         except WireError as error:
             return _none(job.artifact, f"the comparison ended: {error}")
         if frame is None:
-            return _none(job.artifact, describe_exit(*child.end(), "comparing layers"))
-        return unpack(frame, LayerTable)
+            return _none(job.artifact, describe_exit(child.end(), "comparing layers"))
+        try:
+            return unpack(frame, LayerTable)
+        except msgspec.MsgspecError as error:
+            return _none(job.artifact, f"the comparison sent something unreadable: {error}")
 
 
 def _none(artifact: Artifact, reason: str) -> LayerTable:

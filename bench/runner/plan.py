@@ -44,7 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `suite` is a suite's name, a suite file, or a bundle (folder or .zip), which is then measured with the
     suite `quick`. `inputs` is a file of descriptions, which are added to those of the suite. `profile` is a hardware
-    profile of this machine, by name or file. Paths are absolute.
+    profile of this machine, by name or file. `no_network` is said in addition to the suite. Paths are absolute.
     """
 
     suite: str = "quick"
@@ -55,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
     seed: int | None = None
     profile: str | None = None
+    no_network: bool = False
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -121,6 +122,8 @@ def plan_run(request: Request, suite: Suite | None = None) -> Planned:
     rules_of(suite.gate, f"suite {suite.name}: gate")  # a gate that cannot be read is found before the run, not after
     if request.seed is not None:
         suite = suite.model_copy(update={"seed": request.seed})
+    if request.no_network:
+        suite = suite.model_copy(update={"measure": suite.measure.model_copy(update={"network": False})})
     sources: dict[str, ModelSource] = {}
     models: dict[str, frozenset[str]] = {}
     given: tuple[str, ...] = request.models
@@ -200,14 +203,21 @@ def _settled_names(suite: Suite, request: Request, labels: dict[str, str]) -> tu
 
 def plan_again(manifest: Manifest) -> Planned:
     """What a run is made of, from its manifest and not from files that may have changed since. Raises `UserError`."""
-    request = msgspec.convert(manifest.request, Request)
+    where = f"the manifest of run {manifest.run_id}"
+    suite = validate(manifest.suite, Suite, where=f"{where}: suite")
+    try:
+        request = msgspec.convert(manifest.request, Request)
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"what was asked for cannot be read: {error}", where=f"{where}: request", remedy="start a new run"
+        ) from error
     bundle = request.suite if _is_bundle(request.suite) else None
     folders = [Path(folder) for folder in request.model_folders]
-    names = request.models or tuple(n for matrix in manifest.suite["matrix"] for n in matrix["models"])
+    names = request.models or tuple(name for matrix in suite.matrix for name in matrix.models)
     found = [] if bundle else [find(name, folders) for name in dict.fromkeys(names)]
     return Planned(
         request=request,
-        suite=Suite.model_validate(manifest.suite),
+        suite=suite,
         plan=manifest.plan,
         cases=manifest.cases,
         notes=manifest.notes,
@@ -276,6 +286,7 @@ def make_subjects(
                 progress=events.stage,
                 meter=TrainingMeter(),
                 tensorboard=tensorboard / name if tensorboard else None,
+                network=planned.plan.confinement.network,
             )
         except DataMissing as error:
             if len(planned.sources) == 1:

@@ -114,8 +114,8 @@ def run_command(command: str, folder: Path, timeout_s: float) -> dict[str, float
             child.kill()
             return _failure(child, f"the process sent something unreadable: {error}")
         if frame is None:
-            code, name = child.end()
-            return _failure(child, describe_exit(code, name, "the command"), code)
+            ending = child.end()
+            return _failure(child, describe_exit(ending, "the command"), ending.code)
         told: dict[str, float] = json.loads(frame)
         code = int(told.pop("exit_code"))
         if code != 0:

@@ -41,6 +41,7 @@ def job_for(row: Row, folder: Path, bundle: Bundle, plan: Plan) -> ProfileJob:
         timeout_s=plan.timeout_s,
         cores=share_out(usable_cores(), case.threads).measuring,
         memory_limit_bytes=plan.memory_limit_bytes,
+        confinement=plan.confinement,
     )
 
 
@@ -50,7 +51,7 @@ def profiled(folder: Path, row: Row, make: MakeProfile, keep: Keep = profiles.ke
     One that failed is made again, as its reason may have passed: a time-out, a crash. Raises `UserError`.
     """
     known = profiles.kept(folder, row.case.id)
-    if known is not None and (known.reason is None or RUNTIMES[row.case.runtime].profiler is None):
+    if known is not None and _stands(known, row):
         return known
     try:
         made = make(row)
@@ -60,6 +61,18 @@ def profiled(folder: Path, row: Row, make: MakeProfile, keep: Keep = profiles.ke
         return known
     keep(folder, row.case.id, made)
     return made
+
+
+def to_profile(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """Ids of the cases whose profile `explain_slower` would have made: those in the run `folder` do not stand."""
+    wanted = [row for pair in pairs(rows) if not pair.gain.sure for row in (pair.row, pair.reference)]
+    there = {row.case.id: row for row in wanted}
+    known = {case_id: profiles.kept(folder, case_id) for case_id in there}
+    return [case_id for case_id, row in there.items() if (has := known[case_id]) is None or not _stands(has, row)]
+
+
+def _stands(profile: Profile, row: Row) -> bool:
+    return profile.reason is None or RUNTIMES[row.case.runtime].profiler is None
 
 
 def explain_slower(

@@ -38,7 +38,7 @@ class Trial:
         self.path = folder / "trial.onnx"
         write_whole(self.path, model.SerializeToString())
         self.inputs = folder / "inputs.npz"
-        np.savez(self.inputs, **{"0": rng.normal(size=(_EXAMPLES, _WIDTH)).astype(np.float32)})  # type: ignore[arg-type]
+        np.savez(self.inputs, allow_pickle=False, **{"0": rng.normal(size=(_EXAMPLES, _WIDTH)).astype(np.float32)})
         self.artifact = Artifact(
             model="trial",
             variant="fp32",

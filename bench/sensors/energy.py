@@ -100,7 +100,7 @@ def from_counter(
 
     Returns:
         Joules with bounds; `n` counts the updates seen in the window. Unavailable where the counter was
-        not read, did not move, or fell.
+        not read, did not move, fell, or was no longer read some time before the end (its sensor died).
     """
     seconds = (end_ns - start_ns) / _NS
     if seconds <= 0:
@@ -110,14 +110,16 @@ def from_counter(
     if any(b.value < a.value for a, b in itertools.pairwise(points)):
         return Measurement.unavailable("J", "the counter fell (the driver was reloaded or the device reset)")
     corners = [points[0], *(b for a, b in itertools.pairwise(points) if b.value > a.value)]
-    if len(corners) < 2:
-        return Measurement.unavailable("J", "counter did not move")
     updates = sum(start_ns < corner.t_ns <= end_ns for corner in corners[1:])
     if not updates:
-        return Measurement.unavailable("J", "counter did not move in the window")
+        where = " in the window" if len(corners) > 1 else ""
+        return Measurement.unavailable("J", f"counter did not move{where}")
     period = update_s if update_s is not None else update_period(points)
     if period is None:
         period = (points[-1].t_ns - points[0].t_ns) / _NS
+    lapse = _lapse(points, start_ns, end_ns, least_ns=2 * period * _NS)
+    if lapse is not None:
+        return Measurement.unavailable("J", f"the counter was read in {lapse}", n=updates)
     steepest = _steepest(corners, period)
     known = update_s is not None
     first = _edge(points, corners, start_ns, period=period, known=known, steepest=steepest)
@@ -153,11 +155,9 @@ def from_power(
     inside = sum(start_ns <= point.t_ns <= end_ns for point in points)
     if inside < 2:
         return Measurement.unavailable("J", "power was polled less than twice in the window", n=inside)
-    gaps = sorted(b.t_ns - a.t_ns for a, b in itertools.pairwise(points))
-    allowed = 2 * gaps[len(gaps) // 2]
-    if points[0].t_ns - start_ns > allowed or end_ns - points[-1].t_ns > allowed:
-        covered = (min(end_ns, points[-1].t_ns) - max(start_ns, points[0].t_ns)) / _NS
-        return Measurement.unavailable("J", f"power was polled in {covered:.3g} of {seconds:.3g} s only", n=inside)
+    lapse = _lapse(points, start_ns, end_ns)
+    if lapse is not None:
+        return Measurement.unavailable("J", f"power was polled in {lapse}", n=inside)
     late = max(lag_s, update_period(points) or UNKNOWN_UPDATE_S)
     value = doubt = 0.0
     # An unpolled rest at an edge is taken at the nearest power, and may have been anything seen.
@@ -352,6 +352,19 @@ def _borne_out(counter: Measurement, power: Measurement) -> bool:
     slack = AMD_COUNTER_SLACK * power.value
     widened = msgspec.structs.replace(power, low=(power.low or 0.0) - slack, high=(power.high or 0.0) + slack)
     return agree(counter, widened) is not False
+
+
+def _lapse(points: Sequence[Point], start_ns: int, end_ns: int, least_ns: float = 0.0) -> str | None:
+    """How little of the window the readings cover, where they begin late or ended early; else None.
+
+    Two polls, or `least_ns` where that is longer, may lack at an edge.
+    """
+    gaps = sorted(b.t_ns - a.t_ns for a, b in itertools.pairwise(points))
+    allowed = max(2 * gaps[len(gaps) // 2], least_ns)
+    if points[0].t_ns - start_ns <= allowed and end_ns - points[-1].t_ns <= allowed:
+        return None
+    covered = max(0, min(end_ns, points[-1].t_ns) - max(start_ns, points[0].t_ns))
+    return f"{covered / _NS:.3g} of {(end_ns - start_ns) / _NS:.3g} s only"
 
 
 class _At(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ import msgspec
 from bench.record.observation import Reading, SensorState, Telemetry
 
 VERSION = 1
+STOOD_IN = "the sampler was told to end while it read the sensor "
+"""What it prints before the name of a sensor that it hangs in."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,6 +114,8 @@ class Recorder:
         self._tracks = [_Track(sensor, _probe(sensor)) for sensor in sensors]
         self._snapshots: dict[str, tuple[Reading, ...]] = {}
         self._began: tuple[int, float] | None = None
+        self.at: str | None = None
+        """The sensor that is being asked just now, by name: of one that hangs another thread can tell."""
 
     def states(self) -> tuple[SensorState, ...]:
         """How each sensor stood when it was probed."""
@@ -127,14 +129,14 @@ class Recorder:
         for track in self._tracks:
             track.begin(now)
             if not track.dead:
-                track.take(lambda sensor=track.sensor: sensor.watch(pid) or [])  # type: ignore[misc]
+                self._take(track, lambda sensor=track.sensor: sensor.watch(pid) or [])  # type: ignore[misc]
         self.step()
 
     def step(self) -> None:
         """Read every sensor that is due."""
         for track in self._live():
             if track.due_ns <= self._clock():
-                track.keep(track.take(track.sensor.read))
+                track.keep(self._take(track, track.sensor.read))
                 track.advance(self._clock())
         while sum(track.kept for track in self._tracks) > self._max:
             fullest = max(self._tracks, key=lambda track: track.kept)
@@ -151,7 +153,7 @@ class Recorder:
 
     def snapshot(self, edge: str) -> tuple[Reading, ...]:
         """Take and keep the snapshot of an edge."""
-        taken = tuple(itertools.chain.from_iterable(track.take(track.sensor.snapshot) for track in self._live()))
+        taken = tuple(itertools.chain.from_iterable(self._take(t, t.sensor.snapshot) for t in self._live()))
         self._snapshots[edge] = taken
         return taken
 
@@ -182,6 +184,12 @@ class Recorder:
         """Close every sensor."""
         for track in self._tracks:
             track.sensor.close()
+
+    def _take(self, track: _Track, read: Callable[[], list[Reading]]) -> list[Reading]:
+        self.at = track.sensor.name
+        taken = track.take(read)
+        self.at = None
+        return taken
 
     def _live(self) -> list[_Track]:
         return [] if self._began is None else [track for track in self._tracks if not track.dead]

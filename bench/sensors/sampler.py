@@ -16,6 +16,7 @@ from bench.process import ChildProcess
 from bench.record.codec import pack, unpack
 from bench.record.observation import Reading, SensorState, Telemetry
 from bench.sensors.messages import (
+    STOOD_IN,
     VERSION,
     Call,
     Choice,
@@ -39,6 +40,8 @@ T = TypeVar("T", Started, Taken, Live, Finished)
 MAX_READINGS = 200_000
 STARTS = 2
 """A sampler that could not be started so often in a row is given up: each try may cost its time-out."""
+WORD_S = 0.5
+"""How long a sampler that hangs has for its last word."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -231,7 +234,7 @@ class Sampler:
                 frame = self._process.receive(deadline - time.monotonic())
                 reply = None if frame is None else unpack(frame, Reply)
             except TimeoutError:
-                raise _Gone(f"the sampler did not answer within {timeout_s:g} s") from None
+                raise _Gone(f"the sampler did not answer within {timeout_s:g} s{self._where()}") from None
             except (wire.WireError, msgspec.MsgspecError) as error:
                 raise _Gone(f"the sampler sent something unreadable: {error}") from error
             if reply is None:
@@ -242,10 +245,18 @@ class Sampler:
     def _end(self) -> str:
         """How the sampler process ended, with the last of what it printed."""
         assert self._process is not None
-        code, name = self._process.end(grace_s=1.0)
+        ending = self._process.end(grace_s=1.0)
         tail = self._process.tail()
-        how = f"signal {name}" if name else f"exit code {code}"
+        how = f"signal {ending.signal}" if ending.signal else f"exit code {ending.code}"
         return f"the sampler process ended by {how}" + (f": {tail.splitlines()[-1]}" if tail else "")
+
+    def _where(self) -> str:
+        """Which sensor a sampler hangs in that does not answer, as it says itself when it is told to end."""
+        assert self._process is not None
+        self._process.send(b"")
+        self._process.end(grace_s=WORD_S)
+        _, known, name = self._process.tail().rpartition(STOOD_IN)
+        return f", as it hangs in reading {name}" if known else ""
 
     def _fail(self, error: Exception) -> None:
         self._trouble = str(error)
@@ -264,6 +275,8 @@ class Sampler:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
+            # A farewell, or it takes the end of its input for the end of this process.
+            process.send(b"")
             # After trouble there is nothing to wait for.
             process.end(grace_s=0.0 if self._trouble is not None else self._timeout_s)
             process.close()

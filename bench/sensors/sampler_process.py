@@ -12,16 +12,19 @@ import gc
 import os
 import queue
 import signal
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import IO
 
 import msgspec
 
-from bench import wire
+from bench import orphans, wire
 from bench.errors import UserError
 from bench.record.codec import pack, unpack
 from bench.sensors.messages import (
+    STOOD_IN,
     VERSION,
     Call,
     Finish,
@@ -47,6 +50,7 @@ def main() -> int:
     """Serve one parent; 0 after a clean end, 2 where the setup was refused."""
     with contextlib.suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
     incoming, outgoing = wire.take_over()
     first = wire.receive(incoming)
     if first is None:
@@ -64,11 +68,23 @@ def main() -> int:
     # What start-up made lives on: the collector need not walk it while a measurement runs.
     gc.collect()
     gc.freeze()
+    farewell = False
     with contextlib.suppress(BrokenPipeError, wire.WireError):
         _answer(outgoing, 0, Ready(VERSION, recorder.states()))
-        _serve(recorder, incoming, outgoing)
+        farewell = _serve(recorder, incoming, outgoing)
+    if not farewell:
+        _clear_up(parent)
     recorder.close()
     return 0
+
+
+def _clear_up(parent: int) -> None:
+    """The parent was killed, or is being: a measuring process ends by itself, what that had started would go on."""
+    deadline = time.monotonic() + GRACE_S / 2
+    while os.getppid() == parent and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if os.getppid() != parent:
+        orphans.sweep_for_parent()
 
 
 def _check(version: int) -> None:
@@ -84,17 +100,18 @@ def _pin(cores: Sequence[int] | None) -> None:
     os.sched_setaffinity(0, cores)
 
 
-def _serve(recorder: Recorder, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+def _serve(recorder: Recorder, incoming: IO[bytes], outgoing: IO[bytes]) -> bool:
+    """Answer calls until there are no more; whether the parent said farewell, which is an empty frame."""
     calls: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(incoming, calls), daemon=True).start()
+    threading.Thread(target=_listen, args=(incoming, calls, recorder), daemon=True).start()
     while True:
         try:
             frame = calls.get(timeout=recorder.wait_s())
         except queue.Empty:
             recorder.step()
             continue
-        if frame is None:
-            return
+        if not frame:
+            return frame is not None
         call = unpack(frame, Call)
         _answer(outgoing, call.number, _reply(recorder, call.body))
 
@@ -112,14 +129,16 @@ def _reply(recorder: Recorder, body: Watch | Snapshot | Latest | Finish) -> Star
             return Finished(recorder.finish())
 
 
-def _listen(incoming: IO[bytes], calls: queue.SimpleQueue[bytes | None]) -> None:
-    frame: bytes | None = b""
-    while frame is not None:
+def _listen(incoming: IO[bytes], calls: queue.SimpleQueue[bytes | None], recorder: Recorder) -> None:
+    frame: bytes | None = b"-"
+    while frame:
         try:
             frame = wire.receive(incoming)
         except (wire.WireError, OSError):
             frame = None
         calls.put(frame)
+    if recorder.at is not None:
+        print(f"{STOOD_IN}{recorder.at}", file=sys.stderr, flush=True)
     # A sensor may hang inside a driver; that must not leave an orphan behind.
     timer = threading.Timer(GRACE_S, os._exit, args=(1,))
     timer.daemon = True

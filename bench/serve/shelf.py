@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 import polars as pl
-from polars.exceptions import PolarsError
 
 from bench.errors import UserError, unknown
 from bench.record.environment import Environment
@@ -149,7 +148,7 @@ def _line(folder: Path) -> Listed:
         return msgspec.structs.replace(line, problem="no tables yet: it is going on, or was killed")
     try:
         failed = parquet.scan(path).select((pl.col("status") == "failed").sum()).collect().item()
-    except (PolarsError, OSError) as error:
+    except parquet.DAMAGED as error:
         return msgspec.structs.replace(line, problem=f"cannot read the table: {parquet.first_line(error)}")
     return msgspec.structs.replace(line, failed=int(failed))
 

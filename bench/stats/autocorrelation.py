@@ -61,7 +61,8 @@ def integrated_time(x: npt.ArrayLike) -> float:
         return 1.0
     taus = 2 * np.cumsum(rho) - 1
     ends = np.arange(n) >= _WINDOW * np.maximum(taus, 1.0)
-    m = min(int(np.argmax(ends)) if ends.any() else n - 1, n // 4)
+    # All autocorrelations together sum to nothing (of differences from a mean), so the window does end.
+    m = min(int(np.argmax(ends)), n // 4)
     tau = float(taus[m]) / (1 - (2 * m + 1) / n)
     return tau if tau > 1 + _DEADBAND * math.sqrt(4 * m / n) else 1.0
 

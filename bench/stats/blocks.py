@@ -22,9 +22,9 @@ def block_variance(side: Floats, block: Ints) -> tuple[float, float, int]:
     if order[-1] + 1 < _FEW_BLOCKS:
         order = np.arange(n) * min(n, _OWN_BATCHES) // n
     count = int(order[-1]) + 1
-    sizes = np.bincount(order, minlength=count)
+    sizes = np.bincount(order)
     # Residuals of the ratio estimator: blocks last equally long, so fast ones hold more samples.
-    residual = (np.bincount(order, weights=side, minlength=count) - sizes * side.mean()) / sizes.mean()
+    residual = (np.bincount(order, weights=side) - sizes * side.mean()) / sizes.mean()
     total = float((residual**2).sum())
     if total == 0:
         return 0.0, float(count - 1), count

@@ -97,7 +97,7 @@ def _multiplicities(owner: Ints, resamples: int, rng: np.random.Generator) -> Fl
 
 def _weighted_quantiles(x: Floats, group: Ints, weights: Floats, q: float) -> Floats:
     """For each row of `weights` (R, K) the smallest sample up to which a share `q` of the weight lies."""
-    order = np.argsort(x, kind="stable")
+    order = np.argsort(x)
     sorted_x, sorted_group = x[order], group[order]
     blocks = weights.shape[1]
     size = math.ceil(x.size / _CELLS)
@@ -105,7 +105,7 @@ def _weighted_quantiles(x: Floats, group: Ints, weights: Floats, q: float) -> Fl
     # How many samples of each block lie in each cell, (K, cells), and the weight up to each cell's end.
     cell = np.arange(x.size) // size
     table = np.bincount(sorted_group * cells + cell, minlength=blocks * cells).reshape(blocks, cells)
-    ends = np.cumsum(weights @ table.astype(np.float64), axis=1)
+    ends = np.cumsum(weights @ table, axis=1)
     target = q * ends[:, -1] * (1 - _SLACK)
     hit = (ends < target[:, None]).sum(axis=1)
     before = np.where(hit > 0, np.take_along_axis(ends, np.maximum(hit - 1, 0)[:, None], axis=1)[:, 0], 0.0)

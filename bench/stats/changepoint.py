@@ -226,7 +226,7 @@ def _for_a_line(y: Floats, edges: list[int]) -> float:
     line = z.mean() + t * (t @ z) / (t @ t)
     least = np.finfo(np.float64).tiny
     of_levels, of_line = (float(((z - fitted) ** 2).sum()) + least for fitted in (levels, line))
-    return float(z.size * math.log(of_levels / of_line) + 2 * (len(edges) - 3) * math.log(z.size))
+    return float(z.size * (math.log(of_levels) - math.log(of_line)) + 2 * (len(edges) - 3) * math.log(z.size))
 
 
 def _drawn_in(y: Floats, edges: list[int]) -> Floats:

@@ -71,7 +71,7 @@ def times_to_part(a: Interval, b: Interval, values: tuple[float, float]) -> floa
     already, infinite where the values are equal or a width is not known. Of an interval that reaches further to the
     other one than to its own outside, that side counts.
     """
-    (lower, first), (upper, second) = sorted(((values[0], a), (values[1], b)), key=lambda pair: pair[0])
+    (lower, first), (upper, second) = sorted(((values[0], a), (values[1], b)))
     halves = max(_half(first), first[1] - lower) + max(_half(second), upper - second[0])
     if upper == lower or math.isinf(halves):
         return math.inf

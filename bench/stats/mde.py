@@ -23,8 +23,6 @@ def minimal_detectable_effect(rounds: int, spread: float, *, power: float = 0.8,
     _check(spread, power, alpha)
     if rounds < 2:
         return math.inf
-    if spread == 0:
-        return 0.0
     return _expm1(_shift(rounds, power, alpha) * spread)
 
 

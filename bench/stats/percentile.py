@@ -62,8 +62,6 @@ def rank_interval(n: int, q: float, confidence: float = 0.95) -> tuple[int, int]
     check_share("confidence", confidence)
     if n < 0:
         raise ValueError(f"n is negative: {n}")
-    if n == 0:
-        return None
     tail = (1 - confidence) / 2
     low = int(binom.ppf(tail, n, q))
     high = int(binom.isf(tail, n, q)) + 1
@@ -121,8 +119,8 @@ def enclose(samples: Floats, q: float, n_effective: float, confidence: float) ->
         return None
     # Rank r of m samples lies at r / (m + 1) of the distribution, rank s of n samples at s / (n + 1).
     stretch = (n + 1) / (m + 1)
-    low = max(1, math.floor(ranks[0] * stretch * (1 + RELATIVE_SLACK)))
-    high = min(n, math.ceil(ranks[1] * stretch * (1 - RELATIVE_SLACK)))
+    low = math.floor(ranks[0] * stretch * (1 + RELATIVE_SLACK))
+    high = math.ceil(ranks[1] * stretch * (1 - RELATIVE_SLACK))
     at = nearest_rank(n, q)
     # Spreading a few ranks over many samples may leave the value's own rank just outside.
     low, high = min(low, at), max(high, at)
@@ -132,5 +130,4 @@ def enclose(samples: Floats, q: float, n_effective: float, confidence: float) ->
 
 def _first_with_interval(q: float, confidence: float) -> int:
     """The smallest n with a rank interval: neither q^n nor (1 - q)^n may exceed one tail."""
-    n = math.ceil(math.log((1 - confidence) / 2) / math.log(max(q, 1 - q)))
-    return max(1, n)
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(max(q, 1 - q)))

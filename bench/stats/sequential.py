@@ -45,8 +45,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def _spent(self, rounds: int) -> float:
         """Error spent up to a look: alpha ln(1 + (e - 1) t) at the share t of all rounds."""
-        share = min(rounds / self.looks[-1], 1.0)
-        return (1 - self.confidence) * math.log1p((math.e - 1) * share)
+        return (1 - self.confidence) * math.log1p((math.e - 1) * rounds / self.looks[-1])
 
     def _before(self, rounds: int) -> int:
         """The last look before `rounds`; 0 where there is none."""

@@ -133,8 +133,7 @@ def trend(medians: npt.ArrayLike) -> Trend:
     """
     y = finite_1d(medians)
     n = y.size
-    centre = float(np.median(y)) if n else 0.0
-    if n < _MIN_WINDOWS or centre == 0 or np.ptp(y) == 0:
+    if n < _MIN_WINDOWS or (centre := float(np.median(y))) == 0:
         return Trend(change=0.0, p_value=1.0)
     i, j = np.triu_indices(n, k=1)
     s = float(np.sign(y[j] - y[i]).sum())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +12,11 @@ from bench.errors import UserError
 from bench.files import whole, write_whole
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content` to `path` at once. Raises `UserError` where the folder or the disk refuses."""
     try:
         write_whole(path, content)
+        _settle(path.parent)
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -23,8 +26,23 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
     try:
         with whole(path) as part:
             write(part)
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
+        _settle(path.parent)
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def _settle(folder: Path) -> None:
+    """Bring the names in `folder` to the disk, so that a power cut cannot take back one that was put in place."""
+    if os.name == "posix":
+        place = os.open(folder, os.O_RDONLY)
+        try:
+            # Some file systems know no such thing for folders.
+            with contextlib.suppress(OSError):
+                os.fsync(place)
+        finally:
+            os.close(place)
 
 
 def storage_error(error: OSError, path: Path) -> UserError:

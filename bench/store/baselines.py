@@ -29,7 +29,7 @@ CURRENT = "current"
 RESERVED = frozenset({"latest"})
 """A word that already means something where a baseline is asked for."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOCK = ".baselines.lock"
 _LOCK_WAIT_S = 10.0
 

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bench.optional import installed
+from bench.optional import judges
 from bench.record.observation import Int64s, Observation
 from bench.record.row import Row
 from bench.store import journal, transit
 from bench.store.manifest import Manifest, write_manifest
 
-CASES, LATENCIES = "cases.parquet", "latencies.parquet"
+CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.parquet"
 
 
-def keep(folder: Path, manifest: Manifest, rows: Sequence[Row], seen: Collection[Observation]) -> None:
+def keep(
+    folder: Path, manifest: Manifest, rows: Sequence[Row], seen: Iterable[Observation], *, drop: bool = True
+) -> None:
     """Write what is known of the run, whole or interrupted. Raises `UserError` where the disk refuses.
 
-    With tables a complete run needs its journal no more. Without them the journal is what holds the raw samples.
+    With tables a complete run needs its journal no more; without `drop` it stays until `finish`. Without tables the
+    journal is what holds the raw samples. Where a stopped run was kept in the other form, that goes: it holds less.
     """
-    if not installed("polars"):
+    if judges():
+        from bench.store import tables
+
+        tables.write_samples(folder, seen)
+    keep_rows(folder, manifest, rows)
+    if drop and manifest.status == "complete" and judges():
+        journal.drop(folder)
+
+
+def keep_rows(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> None:
+    """As `keep`, where the samples are what they were. Raises `UserError` where the disk refuses."""
+    if not judges():
         transit.keep_rows(folder, rows)
+        for name in (CASES, LATENCIES, TELEMETRY):
+            (folder / name).unlink(missing_ok=True)
         write_manifest(folder, manifest)
         transit.seal(folder, manifest)
         return
     from bench.store import tables
 
     tables.write_cases(folder, manifest.run_id, rows)
-    tables.write_samples(folder, seen)
+    transit.drop_rows(folder)
     write_manifest(folder, manifest)
-    if manifest.status == "complete":
+
+
+def finish(folder: Path, manifest: Manifest) -> None:
+    """Do what a kill just after a run was complete has left undone. Raises `UserError` where the disk refuses."""
+    if (folder / CASES).exists():
         journal.drop(folder)
+    elif transit.is_transit(folder) and not transit.is_sealed(folder):
+        transit.seal(folder, manifest)
 
 
 def has_rows(folder: Path) -> bool:

@@ -60,6 +60,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
+class _Schema(msgspec.Struct):
+    schema: int = SCHEMA
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put the manifest in its place, whole."""
     write_bytes(folder / NAME, json_bytes(manifest))
@@ -75,15 +79,15 @@ def read_manifest(folder: Path) -> Manifest:
             f"not a run folder: {error.strerror}", where=str(path), remedy="see `bench list runs`"
         ) from error
     try:
-        schema = msgspec.json.decode(content, type=dict).get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
+        schema = msgspec.json.decode(content, type=_Schema).schema
+        if schema > SCHEMA:
             raise UserError(
                 f"the run was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
                 where=str(path),
                 remedy="update counterpoise",
             )
         return from_json(content, Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"the manifest is damaged: {error}", where=str(path), remedy="restore it, or run again"
         ) from error

@@ -26,5 +26,10 @@ def kept(folder: Path, case_id: str) -> Profile | None:
         return None
 
 
+def files(folder: Path) -> list[Path]:
+    """The profiles of a run, by name; not those with a dot, which a killed process left half written."""
+    return sorted(path for path in (folder / FOLDER).glob("*.json") if not path.name.startswith("."))
+
+
 def _path(folder: Path, case_id: str) -> Path:
     return folder / FOLDER / f"{case_id}.json"

@@ -67,10 +67,17 @@ _IN_MEMORY = re.compile(r"\b(?:median|quantile\w*)\s*\(", re.IGNORECASE)
 # Functions of polars that read any file or address in place of a table, such as `read_csv('…')`. Before the bracket may
 # stand white space or a comment. That it is refused in quoted text too is the price of not parsing SQL here.
 _READS_FILES = re.compile(r"""\b(read_\w+)["`]?\s*(?:\(|--|/\*)""", re.IGNORECASE)
+# polars goes as deep as operators stand in a row: from about a thousand on it takes minutes, or crashes.
+_OPERATOR = re.compile(
+    r"[-+*/%|&^<>=!~:]+|\b(?:AND|OR|XOR|NOT|IS|IN|LIKE|ILIKE|BETWEEN|UNION|EXCEPT|INTERSECT|JOIN)\b", re.IGNORECASE
+)
+_MOST_OPERATORS = 500
 _STARTS = "".join(re.escape(start) for start in STARTS if not start.isspace())
 _FORMULA = rf"^\s*[{_STARTS}]|^[\t\r\n]"
 # What a terminal or a spreadsheet does not show as text (see `bench.report.changes.plain`); line breaks are quoted.
 _UNPRINTABLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs that stand for no byte."""
 _TABLES = ", ".join([*FILES, "runs"])
 _HELP = f"tables: {_TABLES}; `SELECT * FROM cases LIMIT 1` shows the columns of one"
 
@@ -128,7 +135,7 @@ class Query:
     def _done(self, do: Callable[[pl.LazyFrame], T]) -> T:
         """What comes of the first plan that can be done."""
         for lazy in self.plans[:-1]:
-            with suppress(PolarsError):
+            with suppress(PolarsError, PanicException):
                 return do(lazy)
         with _told():
             return do(self.plans[-1])
@@ -146,7 +153,7 @@ def ask(results: Path, sql: str) -> Query:
         UserError: there are no runs, the query does anything but read them, or it cannot be understood.
     """
     # Where the system's encoding is not UTF-8, bytes of the command line arrive as halves of surrogate pairs.
-    sql = sql.encode(errors="surrogateescape").decode(errors="replace")
+    sql = _NO_BYTE.sub("\N{REPLACEMENT CHARACTER}", sql).encode(errors="surrogateescape").decode(errors="replace")
     found = _FIRST_WORD.match(sql)
     word = found[1].upper() if found else ""
     if word not in _READING:
@@ -159,17 +166,21 @@ def ask(results: Path, sql: str) -> Query:
         raise UserError(
             f"a query reads the runs and no other file: there is no {reads[1]}(…)", where="SQL", remedy=_HELP
         )
+    if sum(1 for _ in _OPERATOR.finditer(sql)) > _MOST_OPERATORS:
+        raise UserError(
+            f"the query has over {_MOST_OPERATORS} operators", where="SQL", remedy="ask for less at once, or use IN (…)"
+        )
     folders = list_runs(results)
     if not folders:
         raise UserError(f"there are no runs in {results}", where="--out", remedy="make one with `bench run`")
     left_out: list[str] = []
     # A table that the text does not name cannot be in it, and opening the files of hundreds of runs takes time.
     tables = {name: _table(name, folders if name in sql.lower() else (), left_out) for name in FILES} | {
-        "runs": _runs(folders, left_out)
+        "runs": _runs(folders if "runs" in sql.lower() else (), left_out)
     }
     plans = []
     if _IN_MEMORY.search(sql):
-        with suppress(PolarsError):
+        with suppress(PolarsError, PanicException):
             plans.append(_understood(sql, {name: _narrow(table) for name, table in tables.items()}))
     with _told():
         plans.append(_understood(sql, tables))
@@ -194,11 +205,11 @@ def _table(name: str, folders: Sequence[Path], left_out: list[str]) -> pl.LazyFr
         path = folder / FILES[name]
         if not path.exists():
             continue
-        part = parquet.scan(path)
         try:
-            part.collect_schema()
-        except (PolarsError, OSError) as error:
-            left_out.append(f"{folder.name}: cannot read {path.name}: {parquet.first_line(error)}")
+            part = parquet.typed(path, schema, ())
+        except UserError as error:
+            told = error.what.removeprefix("cannot read the table: ")
+            left_out.append(f"{folder.name}: cannot read {path.name}: {told}")
             continue
         parts.append(part.with_columns(pl.lit(folder.name).alias(RUN_ID)))
     table = pl.concat(parts, how="diagonal_relaxed")
@@ -263,5 +274,5 @@ def _told() -> Iterator[None]:
     """What polars says of a query, as a message: its first line, since the plan follows it."""
     try:
         yield
-    except (PolarsError, PanicException, OSError) as error:
+    except parquet.DAMAGED as error:
         raise UserError(f"the query cannot be done: {parquet.first_line(error)}", where="SQL", remedy=_HELP) from error

@@ -10,8 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from bench.store import parquet
-from bench.store.tables import LATENCIES, TELEMETRY
+from bench.store.tables import LATENCIES, SCHEMAS, TELEMETRY
 
+_LATENCY = ("case_id", "latency_ns")
+_READING = ("case_id", "invocation", "edge", "t_ns", "sensor", "device", "quantity", "value", "unit")
 _CASES_AT_ONCE = 64
 """How many cases are held in memory together; a run of hundreds may have tens of millions of samples."""
 
@@ -28,7 +30,7 @@ def latencies(folder: Path) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
     if not path.exists():
         return
     with parquet.readable(path):
-        table = parquet.scan(path).select("case_id", "latency_ns")
+        table = parquet.typed(path, SCHEMAS[LATENCIES], _LATENCY).select(_LATENCY).drop_nulls()
         names = table.select(pl.col("case_id").unique(maintain_order=True)).collect()["case_id"].to_list()
     for first in range(0, len(names), _CASES_AT_ONCE):
         wanted = names[first : first + _CASES_AT_ONCE]
@@ -52,7 +54,8 @@ def telemetry(folder: Path) -> dict[str, pl.DataFrame]:
         return {}
     with parquet.readable(path):
         table = (
-            parquet.scan(path)
+            parquet.typed(path, SCHEMAS[TELEMETRY], _READING)
+            .drop_nulls(["case_id", "t_ns", "sensor", "quantity", "value"])
             .filter(pl.col("invocation") == 0, ~pl.col("edge").fill_null("").str.starts_with("idle-"))
             .collect()
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from bench.errors import UserError
 from bench.record.codec import plain
@@ -17,8 +16,9 @@ from bench.record.environment import Environment
 from bench.record.metric import METRICS
 from bench.record.row import Row
 from bench.store import parquet, transit
+from bench.store.counted import named_machine
 from bench.store.manifest import read_manifest
-from bench.store.tables import CASES
+from bench.store.tables import CASES, SCHEMAS
 
 CASE_SCHEMA: dict[str, Any] = {
     "case": pl.String,
@@ -115,18 +115,16 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
             where=str(folder),
             remedy=f"`bench run --resume {manifest.run_id}` goes on and writes them",
         )
-    try:
-        scan = parquet.scan(path)
+    scan = parquet.typed(path, SCHEMAS[CASES], _CASE_COLUMNS)
+    with parquet.readable(path):
         there = set(scan.collect_schema().names())
         wanted = [name for name in metrics if name in there]
         table = scan.select(*_CASE_COLUMNS, *wanted).collect()
-    except (PolarsError, OSError) as error:
-        raise UserError(
-            f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
-        ) from error
+    if table.select("name", "model", "status").null_count().row(0) != (0, 0, 0):
+        raise parquet.damaged(path, "a case has no name, model or status")
     judged = {model.name: model.metric for model in manifest.models}
     figures = [
-        table.select(pl.col("name").alias("case"), pl.lit(name).alias("metric"), pl.col(name).struct.unnest()).select(
+        table.select(pl.col("name").alias("case"), pl.lit(name).alias("metric"), *_fields(table, name)).select(
             *FIGURE_SCHEMA
         )
         for name in wanted
@@ -141,7 +139,19 @@ def read_run(folder: Path, metrics: Sequence[str] = tuple(METRICS)) -> Snapshot:
         ).select(*CASE_SCHEMA),
         figures=pl.concat([pl.DataFrame(schema=FIGURE_SCHEMA), *figures]),
         folder=folder,
+        notes=named_machine(manifest),
     )
+
+
+def _fields(table: pl.DataFrame, name: str) -> list[pl.Expr]:
+    """The fields of a figure as columns; null for those that an older version did not know."""
+    figure = pl.col(name).struct
+    known = {field.name for field in table.schema[name].fields}  # type: ignore[attr-defined]
+    return [
+        figure.field(field) if field in known else pl.lit(None, dtype=kind).alias(field)
+        for field, kind in FIGURE_SCHEMA.items()
+        if field not in ("case", "metric")
+    ]
 
 
 def from_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,14 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bench.errors import UserError
 from bench.record.artifact import Artifact
-from bench.record.case import Case
-from bench.record.codec import plain
+from bench.record.codec import from_json, plain
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.observation import Failure, Observation, Placement, Reading, Robustness, Validity
 from bench.record.row import Row
 from bench.store import parquet
-from bench.store.atomic import write_with
+from bench.store.atomic import write_bytes
 
 CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.parquet"
 
@@ -64,6 +63,7 @@ _CASE_SCHEMA: dict[str, Any] = {
     **dict.fromkeys(METRICS, _MEASUREMENT),
 }
 _CASE_FIELDS = ("model", "variant", "runtime", "provider", "threads", "batch", "scenario")
+_ROW_FIELDS = ("status", "dataset", "warnings", "invocations", "schema")
 
 
 def write_cases(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
@@ -75,12 +75,13 @@ def write_cases(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
 def read_cases(folder: Path) -> list[Row]:
     """The rows of `cases.parquet`. Raises `UserError` where it is missing or damaged."""
     path = folder / CASES
+    table = parquet.typed(path, _CASE_SCHEMA, [*_CASE_FIELDS, *_ROW_FIELDS, "options"])
+    with parquet.readable(path):
+        records = table.collect().to_dicts()
     try:
-        return [_row(record) for record in parquet.read(path).to_dicts()]
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
-        raise UserError(
-            f"the table is not one that this version can read: {error}", where=str(path), remedy="run again"
-        ) from error
+        return [_row(record) for record in records]
+    except (TypeError, msgspec.MsgspecError) as error:
+        raise parquet.damaged(path, str(error)) from error
 
 
 def write_samples(folder: Path, observations: Iterable[Observation]) -> None:
@@ -179,25 +180,21 @@ def _record(run_id: str, row: Row) -> dict[str, Any]:
 
 def _row(record: dict[str, Any]) -> Row:
     # What an older version did not know has no column.
-    parsed: dict[str, Any] = {n: msgspec.json.decode(record[n], type=kind) for n, kind in _JSON.items() if n in record}
+    parsed: dict[str, Any] = {n: from_json(record[n], kind) for n, kind in _JSON.items() if n in record}
     metrics = {
-        name: Measurement(**record[name])
+        name: record[name]
         if record.get(name) is not None
         else Measurement.unavailable(metric.unit, "the run was made by a version that did not know this figure")
         for name, metric in METRICS.items()
     }
-    case = Case(**{name: record[name] for name in _CASE_FIELDS}, options=parsed.pop("options"))
-    return Row(
-        case=case,
-        status=record["status"],
-        dataset=record["dataset"],
-        metrics=metrics,
-        warnings=tuple(record["warnings"]),
-        invocations=record["invocations"],
-        schema=record["schema"],
-        **parsed,
+    case = {name: record[name] for name in _CASE_FIELDS} | {"options": parsed.pop("options")}
+    return msgspec.convert(
+        {"case": case, "metrics": metrics, **{name: record[name] for name in _ROW_FIELDS}, **parsed}, Row
     )
 
 
 def _write(path: Path, frame: pl.DataFrame) -> None:
-    write_with(path, lambda part: frame.write_parquet(part, compression="zstd"))
+    # By way of memory, which takes no longer: of a disk that refuses, Polars keeps the reason to itself.
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd")
+    write_bytes(path, content.getbuffer())

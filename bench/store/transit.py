@@ -44,12 +44,17 @@ def keep_rows(folder: Path, rows: Sequence[Row]) -> None:
     write_bytes(folder / ROWS, pack(list(rows)))
 
 
+def drop_rows(folder: Path) -> None:
+    """The rows are in tables now."""
+    (folder / ROWS).unlink(missing_ok=True)
+
+
 def read_rows(folder: Path) -> list[Row]:
     """The rows of `rows.msgpack`. Raises `UserError` where it is missing or damaged."""
     path = folder / ROWS
     try:
         return unpack(path.read_bytes(), list[Row])
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise UserError(
             f"the rows cannot be read: {error}", where=str(path), remedy="copy the run again, or run again"
         ) from error
@@ -57,7 +62,8 @@ def read_rows(folder: Path) -> list[Row]:
 
 def seal(folder: Path, manifest: Manifest) -> None:
     """Write `transit.json` over what is in the folder now. Raises `UserError` where the disk refuses."""
-    names = [MANIFEST, ROWS, *_below(folder, journal.FOLDER, "*.msgpack"), *_below(folder, profiles.FOLDER, "*.json")]
+    parts = [*journal.files(folder), *profiles.files(folder)]
+    names = [MANIFEST, ROWS, *(path.relative_to(folder).as_posix() for path in parts)]
     listed = {name: _seen(folder / name) for name in names}
     write_bytes(folder / NAME, json_bytes(Transit(run_id=manifest.run_id, files=listed)))
 
@@ -70,6 +76,11 @@ def unseal(folder: Path) -> None:
 def is_transit(folder: Path) -> bool:
     """Whether the folder is of a machine without tables, whole or not."""
     return (folder / NAME).exists() or (folder / ROWS).exists()
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether all that belongs to the run was written."""
+    return (folder / NAME).exists()
 
 
 def check(folder: Path, shown: Path) -> Transit:
@@ -126,16 +137,12 @@ def _read(folder: Path, shown: Path) -> Transit:
                 remedy="update counterpoise here",
             )
         return from_json(content, Transit)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"the list is damaged: {error}", where=str(shown / NAME), remedy=_AGAIN) from error
 
 
 class _Schema(msgspec.Struct):
     schema: int
-
-
-def _below(folder: Path, name: str, pattern: str) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in sorted((folder / name).glob(pattern))]
 
 
 def _seen(path: Path) -> File:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from bench.record.observation import Plan
+from bench.record.observation import Confinement, Plan
 from bench.suite.tune import Tune
 
 Names = Annotated[list[str], Field(min_length=1)]
@@ -101,6 +101,11 @@ class Measure(_Strict):
     block_s: PositiveFloat = 0.05
     timeout_s: PositiveFloat = 120.0
     memory_limit_mb: PositiveInt | None = None
+    file_limit_mb: PositiveInt = Field(default=4096, description="the largest file that a measuring process may write")
+    open_files: int = Field(default=1024, ge=64, description="how many files a measuring process may have open")
+    network: bool = Field(
+        default=True, description="false: models run without network, or not at all where the kernel does not allow it"
+    )
     invocations: PositiveInt = 1
     idle_s: PositiveFloat = Field(default=1.0, description="rest before and after a case, where energy can be measured")
     tdp_w: PositiveFloat | None = Field(default=None, description="estimate CPU energy from load and this rated power")
@@ -123,9 +128,12 @@ class Measure(_Strict):
 
     def plan(self, seed: int) -> Plan:
         """The plan that the worker follows."""
-        fields = self.model_dump(exclude={"memory_limit_mb"})
+        fields = self.model_dump(exclude={"memory_limit_mb", "file_limit_mb", "open_files", "network"})
         limit = None if self.memory_limit_mb is None else self.memory_limit_mb * 2**20
-        return Plan(**fields, memory_limit_bytes=limit, seed=seed)
+        confinement = Confinement(
+            file_limit_bytes=self.file_limit_mb * 2**20, open_files=self.open_files, network=self.network
+        )
+        return Plan(**fields, memory_limit_bytes=limit, confinement=confinement, seed=seed)
 
 
 class Suite(InputsFile):

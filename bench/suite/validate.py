@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import types
 from collections.abc import Sequence
@@ -13,25 +14,40 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
+LARGEST_BYTES = 8 << 20
+_MOST_PARTS = 64
+_SHOWN = 200
+"""So much of a wrong value is repeated."""
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+# The parser's time grows with the square of a key's parts: 200 kB of one key take it minutes.
+_ENDLESS_KEY = re.compile(rf"(?<![\w-])(?:{_PART}\.[ \t]*+){{{_MOST_PARTS}}}")
 
 
 def load_toml(path: Path, model: type[M], *, kind: str) -> M:
     """The validated content of `path`. Raises `UserError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        # As some editors save it, text begins with a mark of its byte order.
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UserError(
             f"cannot read the {kind}: {error.strerror}", where=str(path), remedy="check the path"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"the {kind} is not UTF-8 text", where=str(path), remedy="save it as UTF-8 TOML") from error
+    if len(content) > LARGEST_BYTES:
+        raise UserError(f"the {kind} has over {LARGEST_BYTES >> 20} MiB", where=str(path), remedy="check the path")
+    if _ENDLESS_KEY.search(text):
+        raise UserError(f"the {kind} has a key of over {_MOST_PARTS} parts", where=str(path), remedy="nest less deeply")
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(text)
+    # The parser leaves numbers with thousands of digits to Python, and goes as deep as the nesting does.
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"the {kind} is not valid TOML: {error}", where=str(path), remedy="correct that line"
         ) from error
-    return validate(content, model, where=str(path))
+    return validate(found, model, where=str(path))
 
 
 def validate(content: dict[str, Any], model: type[M], *, where: str) -> M:
@@ -54,8 +70,16 @@ def _first_fault(error: ValidationError, model: type[BaseModel], where: str) -> 
         return UserError(f"the key {key!r} is missing", where=where, remedy=f"add {key}")
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
-    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+    shown = "" if isinstance(given, dict) else f" (given: {_short(given)})"
     return UserError(f"{message}{shown}", where=f"{where}: {key}" if key else where, remedy="correct the value")
+
+
+def _short(given: object) -> str:
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _dotted(place: Sequence[int | str]) -> str:

@@ -12,21 +12,30 @@ import os
 import signal
 import sys
 import time
+from typing import IO, Any
 
-from bench import wire
+from bench import confine, wire
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
     """Answer one job."""
     started = time.perf_counter_ns()
     incoming, outgoing = wire.take_over()
-    _end_with_parent()
+    _stay_together()
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
     if frame is None:
         return
-    import_ns = _import_runtime(frame)
+    # While there is one thread: NumPy starts more.
+    fence: dict[str, Any] | str
+    try:
+        fence = confine.confine_as_asked(frame)
+    except confine.CannotConfine as error:
+        fence = f"the network cannot be cut off here, so the model is not run: {error}"
+    import_ns = 0 if isinstance(fence, str) else _import_runtime(frame, outgoing)
     from bench.record.codec import unpack
     from bench.worker.measurement import Measurement, Talk
     from bench.worker.messages import VERSION, Job, ProfileJob, Refused
@@ -36,24 +45,31 @@ def main() -> None:
     if job.version != VERSION:
         talk.say(Refused(reason=f"parent speaks version {job.version}, child version {VERSION}", phase="start"))
         return
+    if isinstance(fence, str):
+        talk.say(Refused(reason=fence, phase="start"))
+        return
     if isinstance(job, ProfileJob):
         from bench.worker.profiling import answer
 
         answer(job, talk)
         return
-    Measurement(job, talk, started, import_ns).answer()
+    Measurement(job, talk, started, import_ns, fence).answer()
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed takes this process along, whatever it hangs in (Linux)."""
+def _stay_together() -> None:
+    """A parent that is killed takes this process along, whatever it hangs in, and what this process starts stays below.
+
+    On Linux: a process that loses its parent in a double fork gets this one as its parent.
+    """
     if sys.platform == "linux":
         import ctypes
 
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _import_runtime(frame: bytes) -> int:
+def _import_runtime(frame: bytes, outgoing: IO[bytes]) -> int:
     """Import what the case's runtime needs, before the harness imports any of it itself; how long it took, ns.
 
     The records of the harness need NumPy, and so do the runtimes: who comes first pays. A job that cannot
@@ -67,6 +83,8 @@ def _import_runtime(frame: bytes) -> int:
         raw = msgspec.msgpack.decode(frame)
         _pin(raw["cores"])
         module = RUNTIMES[raw["case"]["runtime"]].imported(raw["case"]["provider"])
+        # An `Entered`, in whose module NumPy is.
+        wire.send(outgoing, msgspec.msgpack.encode({"type": "Entered", "phase": "import"}))
         before = time.perf_counter_ns()
         importlib.import_module(module)
     except Exception:

@@ -23,8 +23,11 @@ def main() -> None:
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
-    if frame is not None:
-        wire.send(outgoing, json.dumps(_run(**json.loads(frame))).encode())
+    if frame is None:
+        return
+    # The command is of this process's group: a harness that is killed takes it along.
+    wire.end_with_parent(incoming)
+    wire.send(outgoing, json.dumps(_run(**json.loads(frame))).encode())
 
 
 def _run(command: str, folder: str, environment: dict[str, str]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,21 +11,37 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from bench import wire
-from bench.process import ChildProcess, Interpreter, describe_exit
+from bench.process import UNENDED, ChildProcess, Interpreter, describe_exit
 from bench.record.case import Case
 from bench.record.codec import pack, unpack
 from bench.record.observation import Failure, Observation, Telemetry
-from bench.worker.messages import Done, Edge, Finished, FromChild, Go, Job, Profiled, Progress, Refused
+from bench.worker.messages import (
+    Closed,
+    Done,
+    Edge,
+    Entered,
+    Finished,
+    FromChild,
+    Go,
+    Job,
+    Profiled,
+    Progress,
+    Refused,
+)
 
-Word = TypeVar("Word", Finished, Done, Profiled)
+Word = TypeVar("Word", Finished, Done, Closed, Profiled)
 CORRUPTED, EDGES = "corrupted", "edge"
 """Errands, and the facts that tell what became of them: `seconds`, or why they `failed`."""
 
 OnProgress = Callable[[str, int, float | None], None]
 """Called with phase, samples so far in it and the last block's median (s), which is None where a phase begins."""
 
-_BEGINS = {"before-load": "load", "after-load": "warm-up", "measure-start": "measure", "measure-end": "evaluate"}
+_BEGINS = {"before-load": "load", "after-load": "first", "measure-start": "measure", "measure-end": "evaluate"}
 """The phase that begins at an edge."""
+_SHOWN = ("load", "warm-up", "measure", "evaluate")
+"""The phases that last long enough for someone to read of them."""
+_REASON_CHARS = 2000
+"""How much of a reason is kept: it comes from the process, and a runtime may put anything into its errors."""
 
 
 class Watcher(Protocol):
@@ -49,11 +67,15 @@ def measure(
 ) -> Observation:
     """Run one invocation of a case in a fresh process, of `python` where given. Never raises for what the child does.
 
+    Its working folder, and that of its temporary files, is an empty one that is removed with all that is left in it.
+
     Raises:
         OSError: the interpreter cannot be started.
     """
-    spawned_ns = time.perf_counter_ns()
-    with ChildProcess("bench.worker.child", environment=thread_pools(job.case), python=python) as child:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
+        spawned_ns = time.perf_counter_ns()
+        child = stack.enter_context(worker(job.case, scratch, python=python))
         job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
         watcher.watch(child.pid)
         deadline = time.monotonic() + job.plan.timeout_s
@@ -64,6 +86,12 @@ def measure(
             answer = listen(child, job.plan.timeout_s, deadline, "start", Finished, watcher, on_progress)
         finally:
             telemetry = watcher.finish()
+        told: dict[str, object] = {}
+        if isinstance(answer, Finished):
+            told = _errands(child, job, deadline, watcher, on_progress)
+            # A process that an errand ended cannot close its session: the errand says why.
+            closed = Closed() if child.ended else listen(child, job.plan.timeout_s, deadline, "close", Closed)
+            answer = closed if isinstance(closed, Failure) else answer
         if isinstance(answer, Finished):
             return Observation(
                 case=job.case,
@@ -79,7 +107,7 @@ def measure(
                 capacity=answer.capacity,
                 cold_start=answer.cold_start,
                 first_ns=answer.first_ns,
-                facts=answer.facts | _errands(child, job, deadline, watcher, on_progress),
+                facts=answer.facts | told,
             )
         return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
 
@@ -89,13 +117,11 @@ def _errands(
 ) -> dict[str, object]:
     """What became of the errands. They come last: whatever happens there, the case has its figures."""
     told: dict[str, object] = {}
-    before = "the case's own figures"
     for name in job.errands:
         if on_progress is not None:
             on_progress(f"evaluate {name}", 0, None)
-        last = listen(child, job.plan.timeout_s, deadline, before, Done, watcher)
+        last = listen(child, job.plan.timeout_s, deadline, f"evaluate {name}", Done, watcher)
         told[name] = {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}
-        before = name
     return told
 
 
@@ -113,41 +139,65 @@ def listen(
     `timeout_s` is the time that the child had in all, for the sentence; `phase` is what it is in.
     """
     while True:
-        try:
-            frame = child.receive(deadline - time.monotonic())
-            message: FromChild | None = None if frame is None else unpack(frame, FromChild)  # type: ignore[arg-type]
-        except TimeoutError:
-            child.kill()
-            reason = f"no answer within {timeout_s:g} s (timeout_s); the process was ended"
-            return Failure(reason=reason, phase=phase, signal="SIGKILL", tail=child.tail())
-        except (wire.WireError, msgspec.DecodeError) as error:
-            child.kill()
-            return Failure(reason=f"the process sent something unreadable: {error}", phase=phase, tail=child.tail())
+        message = _heard(child, timeout_s, deadline, phase)
         match message:
-            case None:
-                code, name = child.end()
-                reason = describe_exit(code, name, f"the phase after {phase}" if phase != "start" else "its start")
-                return Failure(reason=reason, phase=phase, exit_code=code, signal=name, tail=child.tail())
-            case Edge(name=name):
-                phase = name
+            case Failure():
+                return message
+            case Entered():
+                phase = message.phase
+                _show(phase, on_progress)
+            case Edge(name=name) if name in _BEGINS:
+                phase = _BEGINS[name]
                 if watcher is not None:
                     watcher.snapshot(name)
                 child.send(pack(Go()))
                 # Only now: the edge is taken and the child is at work again.
-                if on_progress is not None and name in _BEGINS:
-                    on_progress(_BEGINS[name], 0, None)
+                _show(phase, on_progress)
             case Progress():
                 if on_progress is not None:
                     on_progress(message.phase, message.samples, message.median_s)
             case Refused():
-                return Failure(reason=message.reason, phase=message.phase, tail=child.tail())
+                return Failure(reason=_cut(message.reason), phase=message.phase, tail=child.tail())
             case _ if isinstance(message, until):
                 return message
             case _:
-                return Failure(reason=f"the process spoke out of turn: {type(message).__name__}", phase=phase)
+                reason = f"the process spoke out of turn: {type(message).__name__}"
+                return Failure(reason=reason, phase=phase, tail=child.tail())
 
 
-def thread_pools(case: Case) -> dict[str, str]:
-    """The environment that holds thread pools which a runtime makes on import to the case's number."""
+def _heard(child: ChildProcess, timeout_s: float, deadline: float, phase: str) -> FromChild | Failure:
+    """The child's next word, or why there is none; then the child is ended."""
+    try:
+        frame = child.receive(deadline - time.monotonic())
+        if frame is not None:
+            return unpack(frame, FromChild)  # type: ignore[arg-type]
+    except TimeoutError:
+        how = UNENDED if child.end(grace_s=0).code is None else "was ended"
+        reason = f"no answer within {timeout_s:g} s (timeout_s); the process {how}"
+        return Failure(reason=reason, phase=phase, signal="SIGKILL", tail=child.tail())
+    except (wire.WireError, msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+        child.kill()
+        reason = _cut(f"the process sent something unreadable: {error}")
+        return Failure(reason=reason, phase=phase, tail=child.tail())
+    ending = child.end()
+    reason = describe_exit(ending, "its start" if phase == "start" else f"the phase {phase!r}")
+    return Failure(reason=reason, phase=phase, exit_code=ending.code, signal=ending.signal, tail=child.tail())
+
+
+def _show(phase: str, on_progress: OnProgress | None) -> None:
+    if on_progress is not None and phase in _SHOWN:
+        on_progress(phase, 0, None)
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= _REASON_CHARS else f"{reason[:_REASON_CHARS]}… ({len(reason):,} characters)"
+
+
+def worker(case: Case, scratch: str, *, python: Interpreter | None = None) -> ChildProcess:
+    """A measuring process that waits for its job: it works in the folder `scratch`, and keeps temporary files there.
+
+    Its environment holds thread pools which a runtime makes on import to the case's number.
+    """
     count = str(case.threads)
-    return {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": count}
+    environment = {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": count, "TMPDIR": scratch}
+    return ChildProcess("bench.worker.child", environment=environment, python=python, folder=scratch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -10,11 +12,12 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bench import wire
 from bench.load import table
 from bench.load.base import CLOCK, Measured, OptionError, Settings, Watch, quiet_collector
+from bench.load.still import Disturbed, Still
 from bench.load.warmup import NONE, warm_up
 from bench.record.codec import pack
 from bench.record.observation import ColdStart, Phase, Warmup
@@ -23,10 +26,13 @@ from bench.runtimes.table import RUNTIMES, make_ready, open_session
 from bench.worker import inputs
 from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
-from bench.worker.messages import Done, Edge, Errand, Finished, FromChild, Job, Progress, Refused
+from bench.worker.messages import Closed, Done, Edge, Entered, Errand, Finished, FromChild, Job, Progress, Refused
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "torch", "polars", "sklearn", "scipy", "pandas")
 """Modules that a measuring process must not hold; what it finds of them is reported with the result."""
+
+
+_RESERVE = 16 * 2**20
 
 
 class Talk:
@@ -34,51 +40,73 @@ class Talk:
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
         self._incoming, self._outgoing = incoming, outgoing
+        self._pid = os.getpid()
 
     def say(self, message: FromChild) -> None:
-        """Send one message. Raises OSError where the parent is gone."""
-        wire.send(self._outgoing, pack(message))
+        """Send one message. Raises SystemExit where nobody can hear it."""
+        if os.getpid() != self._pid:
+            # A fork that the runtime made came back into the harness: two would speak at once.
+            os._exit(1)
+        try:
+            wire.send(self._outgoing, pack(message))
+        except OSError as error:
+            sys.exit(f"the pipe to the harness is closed ({error})")
 
     def edge(self, name: str) -> None:
         """Tell the parent that a phase ends and wait until the snapshot is taken."""
         self.say(Edge(name, time.perf_counter_ns()))
-        if wire.receive(self._incoming) is None:
+        try:
+            go = wire.receive(self._incoming)
+        except (OSError, wire.WireError) as error:
+            raise SessionError(f"the pipe from the harness was closed inside the process ({error})") from error
+        if go is None:
             # The parent is gone: nobody is left to answer to.
             os._exit(1)
 
 
 class Measurement:
-    """One job. `started` is when this process began (ns), `import_ns` what importing the runtime took."""
+    """One job. `started` is when this process began (ns), `import_ns` what importing the runtime took.
 
-    def __init__(self, job: Job, talk: Talk, started: int, import_ns: int) -> None:
-        self._job, self._talk = job, talk
+    `fence` says what `bench.confine` holds this process to.
+    """
+
+    def __init__(self, job: Job, talk: Talk, started: int, import_ns: int, fence: dict[str, Any]) -> None:
+        self._job, self._talk, self._fence = job, talk, fence
         self._started, self._import_ns = started, import_ns
         self._phase, self._phase_start = "start", started
         self._phases: list[Phase] = []
         self._opened: tuple[Session, list[tuple[int, ...]]] | None = None
+        self._still = Still()
+        self._stillness: list[str] = []
 
     def answer(self) -> None:
         """Measure and say what came of it, then of each errand."""
-        if not self._said(self._measure):
-            return
+        with self._still:
+            if not self._said(self._measure):
+                return
         for name, errand in self._job.errands.items():
             self._enter(name)
             self._said(partial(self._run, errand))
-        if self._opened is not None:
-            self._opened[0].close()
+        self._said(self._close)
 
-    def _said(self, make: Callable[[], Finished | Done]) -> bool:
+    def _said(self, make: Callable[[], Finished | Done | Closed]) -> bool:
         """Say what `make` gives, or why it gives nothing; whether it gave something."""
         try:
             self._talk.say(make())
-        except (SessionError, OptionError) as error:
-            self._refuse(str(error))
-        except MemoryError:
-            limit = self._job.plan.memory_limit_bytes
-            self._refuse(f"out of memory (limit {limit // 2**20} MiB)" if limit else "out of memory")
+        except SystemExit as error:
+            self._refuse(f"the runtime ended the process: exit({error.code!r})")
         except Exception as error:
-            traceback.print_exc()
-            self._refuse(f"{type(error).__name__}: {error}")
+            if _is_of_memory(error):
+                use_reserve()
+                limit = self._job.plan.memory_limit_bytes
+                self._refuse(f"out of memory (limit {limit // 2**20} MiB)" if limit else "out of memory")
+            elif isinstance(error, SessionError | OptionError):
+                self._refuse(str(error))
+            elif isinstance(error, Disturbed):
+                self._refuse(f"{error}: run it again where nothing stops it")
+            else:
+                traceback.print_exc()
+                self._refuse(f"{type(error).__name__}: {error}")
         else:
             return True
         return False
@@ -90,11 +118,17 @@ class Measurement:
         write_outputs(session, self._job.artifact, Path(errand.inputs), wanted, Path(errand.outputs))
         return Done(seconds=(CLOCK() - began) * 1e-9)
 
+    def _close(self) -> Closed:
+        assert self._opened is not None
+        self._tell("close")
+        self._opened[0].close()
+        return Closed()
+
     def _refuse(self, reason: str) -> None:
         self._talk.say(Refused(reason=reason, phase=self._phase))
 
     def _measure(self) -> Finished:
-        """What was measured. It is told before the inputs of any errand are read; for them the session stays open."""
+        """What was measured. It is told before the inputs of any errand are read; the session stays open."""
         job = self._job
         limit_memory(job.plan.memory_limit_bytes)
         self._enter("import")
@@ -104,7 +138,7 @@ class Measurement:
         own = table.own_options(job.case.scenario, job.case.options)
         table.check(job.case.scenario, own)
 
-        self._enter("inputs")
+        self._tell("inputs")
         wanted, pool = self._lay_out()
         peak_reset = _reset_peak()
         self._talk.edge("before-load")
@@ -131,7 +165,7 @@ class Measurement:
         first_ns = CLOCK() - before
 
         cold = None
-        if job.spawned_ns is not None:
+        if job.spawned_ns is not None and self._ran_on():
             cold = ColdStart(
                 process_start_ns=self._started - job.spawned_ns,
                 import_ns=self._import_ns,
@@ -144,12 +178,9 @@ class Measurement:
         if job.outputs is not None:
             write_outputs(session, job.artifact, Path(job.inputs), wanted, Path(job.outputs))
         self._enter("end")
-        facts = _facts() | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
-        facts |= {"load": found.facts, "peak_reset": peak_reset} | session.facts()
-        if job.errands:
-            self._opened = session, wanted
-        else:
-            session.close()
+        facts = _facts() | self._fence | {"scope": session.scope, "inputs": pool.about, "threads": job.case.threads}
+        facts |= {"load": found.facts, "peak_reset": peak_reset, "stillness": self._stillness} | session.facts()
+        self._opened = session, wanted
         return Finished(
             placement=placement,
             phases=tuple(self._phases),
@@ -178,14 +209,37 @@ class Measurement:
         spec = table.SCENARIOS[case.scenario]
         scenario = importlib.import_module(spec.module)
         lanes = table.lanes(spec.name, settings.options)
+        watch = Watch(self._begin, self._between, self._still.check)
         with open_crew(session, opening, case.runtime, pool, lanes) as crew, quiet_collector():
-            self._enter("warm-up")
-            warmup = warm_up(crew, plan) if spec.warms_up else NONE
-            self._enter("search")
-            found: Measured = scenario.measure(crew, plan, settings, Watch(self._begin, self._between))
+            self._tell("warm-up")
+            first = len(self._phases)
+
+            def once() -> tuple[Warmup, Measured]:
+                warmup = warm_up(crew, plan) if spec.warms_up else NONE
+                self._tell("search")
+                return warmup, scenario.measure(crew, plan, settings, watch)
+
+            def anew(why: str) -> None:
+                self._stillness.append(f"measured anew, as {why}: what came before is in no figure")
+                self._tell("warm-up")
+                # One stretch without a figure, so that each phase is there once.
+                self._phases[first:] = [Phase("disturbed", self._phases[first].start_ns, self._phase_start)]
+
+            warmup, found = self._still.undisturbed(once, anew)
             self._enter("evaluate")
             self._talk.edge("measure-end")
         return warmup, found
+
+    def _ran_on(self) -> bool:
+        """Whether the process ran on from its beginning; where its start is what is measured, that has to be."""
+        try:
+            self._still.check()
+        except Disturbed as why:
+            if not table.SCENARIOS[self._job.case.scenario].warms_up:
+                raise
+            self._stillness.append(f"the start is not timed, as {why} meanwhile")
+            return False
+        return True
 
     def _begin(self) -> None:
         if self._phase == "measure":
@@ -196,6 +250,11 @@ class Measurement:
 
     def _between(self, count: int, median_s: float) -> None:
         self._talk.say(Progress("measure", count, median_s))
+
+    def _tell(self, phase: str) -> None:
+        """Enter a phase that no edge tells the parent of."""
+        self._talk.say(Entered(phase))
+        self._enter(phase)
 
     def _enter(self, phase: str) -> None:
         now = time.perf_counter_ns()
@@ -214,6 +273,15 @@ def _facts() -> dict[str, object]:
     }
 
 
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Whether there was no memory, also where a runtime says so in an error of its own."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        error = error.__cause__
+    return False
+
+
 def _reset_peak() -> bool:
     """Start the kernel's high-water mark anew, to be of loading and running alone (Linux); whether it worked."""
     try:
@@ -224,11 +292,20 @@ def _reset_peak() -> bool:
 
 
 def limit_memory(limit: int | None) -> None:
-    """Let this process have no more than `limit` bytes of data (POSIX)."""
+    """Let this process have no more than `limit` bytes of data, and a reserve to say so with (POSIX)."""
     if limit is None:
         return
     try:
         import resource
     except ImportError:  # not a POSIX system: the limit is not enforced there
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit + _RESERVE))
+
+
+def use_reserve() -> None:
+    """Let this process have what `limit_memory` kept back."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        _, limit = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

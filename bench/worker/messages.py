@@ -11,6 +11,7 @@ from bench.record.case import Case
 from bench.record.observation import (
     Capacity,
     ColdStart,
+    Confinement,
     Phase,
     Placement,
     Plan,
@@ -20,7 +21,7 @@ from bench.record.observation import (
 )
 from bench.record.profile import Profile
 
-VERSION = 5
+VERSION = 6
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +68,18 @@ class ProfileJob(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     timeout_s: float
     cores: list[int] | None
     memory_limit_bytes: int | None = None
+    confinement: Confinement = Confinement()
     version: int = VERSION
 
 
 class Go(msgspec.Struct, frozen=True, tag=True):
     """Parent to child: carry on after an edge."""
+
+
+class Entered(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: a phase begins that no edge tells of."""
+
+    phase: str
 
 
 class Edge(msgspec.Struct, frozen=True, tag=True):
@@ -90,7 +98,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Child to parent: the case is measured. It is the last word, unless the job has errands."""
+    """Child to parent: the case is measured. What follows are the errands of the job, and `Closed`."""
 
     placement: Placement
     phases: tuple[Phase, ...]
@@ -110,6 +118,10 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
+class Closed(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: the session is closed. It is the last word."""
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Child to parent, in a sentence: the case cannot be measured, or after `Finished` not an errand."""
 
@@ -123,4 +135,4 @@ class Profiled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     profile: Profile
 
 
-FromChild = Edge | Progress | Finished | Done | Profiled | Refused
+FromChild = Entered | Edge | Progress | Finished | Done | Closed | Profiled | Refused

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 
-from bench.process import ChildProcess
 from bench.record.codec import pack
 from bench.record.observation import Failure
 from bench.record.profile import Profile
-from bench.worker.measure import listen, thread_pools
+from bench.worker.measure import listen, worker
 from bench.worker.messages import Profiled, ProfileJob
 
 
@@ -17,8 +16,8 @@ def profile_case(job: ProfileJob) -> Profile:
     """Profile a case in a fresh process. Never raises for what the child does: then the profile has a `reason`."""
     # The child may be killed at any time: what it leaves lies in a folder of this process.
     with (
-        tempfile.TemporaryDirectory(prefix="bench-") as scratch,
-        ChildProcess("bench.worker.child", environment=thread_pools(job.case) | {"TMPDIR": scratch}) as child,
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch,
+        worker(job.case, scratch) as child,
     ):
         deadline = time.monotonic() + job.timeout_s
         child.send(pack(job))

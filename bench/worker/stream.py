@@ -32,6 +32,7 @@ def main() -> None:
     frame = wire.receive(incoming)
     if frame is None:
         return
+    wire.end_with_parent(incoming)
     job = json.loads(frame)
     if job["cores"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, job["cores"])

@@ -64,15 +64,24 @@ def extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.file_size
-    with archive.open(member) as source, target.open("wb") as sink:
+    with target.open("wb") as sink:
         # The size that the archive announces is not to be trusted: count what comes out.
-        while chunk := source.read(_CHUNK):
+        for chunk in _chunks(archive, member):
             left -= len(chunk)
             if left < 0:
                 raise zipfile.BadZipFile(f"the member {member.filename!r} is larger than it says")
             sink.write(chunk)
     if left:
         raise zipfile.BadZipFile(f"the member {member.filename!r} is smaller than it says")
+
+
+def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    try:
+        with archive.open(member) as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
+    except OSError as error:  # it says that it lies where no file has a place
+        raise zipfile.BadZipFile(f"the member {member.filename!r} cannot be found: {error}") from error
 
 
 def _member_fault(entry: zipfile.ZipInfo) -> str | None:

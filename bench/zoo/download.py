@@ -52,11 +52,13 @@ def download(url: str, target: Path, *, sha256: str | None, size: int | None, pr
     or those that `SSL_CERT_FILE` names; proxies are those of the environment.
 
     Raises:
-        Failed: no connection, an answer other than the file, or one with another size or SHA-256.
+        Failed: no SHA-256 is known, no connection, an answer other than the file, or one with another size or SHA-256.
         UserError: the folder cannot be written.
     """
     if urlsplit(url).scheme != "https":
         raise Failed(f"only https:// is downloaded from, not {url}")
+    if sha256 is None:
+        raise Failed(f"nothing says which file {url} has to be (no SHA-256)")
     with _writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target, progress):

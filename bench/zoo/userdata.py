@@ -11,10 +11,6 @@ are described elsewhere may be left out. `reset`, for a model with state: whethe
 from __future__ import annotations
 
 import hashlib
-import lzma
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +19,7 @@ import numpy as np
 
 from bench.errors import UserError, unknown
 from bench.record.artifact import TensorSpec, one_row_an_example
+from bench.zoo.arrays import UNREADABLE
 from bench.zoo.datasets.base import Array, Split, calibration_from
 from bench.zoo.hashing import file_sha256
 
@@ -212,7 +209,8 @@ def _typed(array: Array, spec: TensorSpec, where: str) -> Array:
             where=where,
             remedy=f"convert it, for example array.astype({real.name!r}), with the scaling the model expects",
         )
-    cast = array.astype(real)
+    with np.errstate(over="ignore"):  # what does not fit is refused below
+        cast = array.astype(real)
     if array.dtype.kind == "f" and not np.isfinite(cast).all():
         raise UserError("the array holds values that are not finite", where=where, remedy="remove NaN and infinity")
     if array.dtype.kind in "iu" and not np.array_equal(cast, array):
@@ -246,18 +244,15 @@ def _arrays(path: Path) -> dict[str, Array]:
             return {file.stem: _plain(np.load(file, allow_pickle=False), file) for file in files}
         with np.load(path, allow_pickle=False) as archive:
             return {key: _plain(archive[key], path) for key in archive.files}
-    except ValueError as error:
-        if "allow_pickle" in str(error):
+    except UNREADABLE as error:
+        if "Object arrays" in str(error):
             raise UserError(
                 "the data holds Python objects (dtype object)", where=str(path), remedy="store plain numeric arrays"
             ) from error
-        raise UserError(f"the data is damaged: {error}", where=str(path), remedy="save it again with NumPy") from error
-    except (
-        OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError,
-        RuntimeError, MemoryError,
-    ) as error:  # fmt: skip
+        # What is no file of NumPy's own, it takes for a pickle.
+        reason = "it is not a file of NumPy" if "pickle" in str(error) else error or type(error).__name__
         raise UserError(
-            f"the data cannot be read: {error or type(error).__name__}",
+            f"the data cannot be read: {reason}",
             where=str(path),
             remedy="save it again with NumPy",
         ) from error

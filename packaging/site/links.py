@@ -10,6 +10,7 @@ from pathlib import Path
 INCLUDED = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "results/README.md": "results.md",
     "hardware_profiles/README.md": "hardware-profiles.md",
 }

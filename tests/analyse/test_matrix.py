@@ -21,7 +21,7 @@ from bench.record.observation import Failure
 from bench.record.row import Row
 from bench.runner.across import compare_targets, expand_runs, named
 from bench.runner.bill import bill
-from bench.store.manifest import read_manifest
+from bench.store.manifest import read_manifest, write_manifest
 from bench.store.snapshot import read_run
 from bench.store.tables import read_cases
 from tests.analyse.target_runs import BOARD, KEPT, keep, scaled, with_artifact, with_figures
@@ -381,6 +381,29 @@ def test_a_fleet_means_its_runs_each_once(tmp_path):
     assert expand_runs(["f2-board"], tmp_path) == [tmp_path / "f2-board"]
     with pytest.raises(UserError, match="start of 3 runs"):
         expand_runs(["f"], tmp_path)
+
+
+def test_a_run_without_tables_yet_is_told_of_beside_the_others(tmp_path):
+    keep(tmp_path, "f1-server")
+    keep(tmp_path, "f1-board", environment=BOARD)
+    _fleet(tmp_path, "f1", ["f1-server", "f1-board"])
+    begun = tmp_path / "f1-server"
+    for table in begun.glob("*.parquet"):
+        table.unlink()
+    write_manifest(begun, msgspec.structs.replace(read_manifest(begun), status="running"))
+    found = compare_targets(["f1"], tmp_path)
+    assert [target.run for target in found.targets] == ["f1-board", "f1-server"], "those with figures first"
+    assert found.reference == found.targets[0].name
+    assert any("no figures yet" in note for note in found.targets[1].notes)
+    assert any("not complete (running)" in note for note in found.targets[1].notes)
+    for line in found.matrices[0].lines:
+        assert line.cells[0].figure.value is not None or line.cells[0].figure.reason
+        assert line.cells[1].figure.value is None
+        assert line.cells[1].figure.reason == "planned and not measured: the run is running"
+    for table in (tmp_path / "f1-board").glob("*.parquet"):
+        table.unlink()
+    with pytest.raises(UserError, match="no tables yet"):
+        compare_targets(["f1"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,12 @@ import keras
 from keras import layers
 layers_of_mine = [layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3, activation="softmax")]
 keras.Sequential([keras.Input((6, 6, 2)), *layers_of_mine]).save("mine.keras")
-keras.Sequential([keras.Input((2,)), layers.Lambda(lambda x: x * 2), layers.Dense(1)]).save("code.keras")
+import os
+code = eval(f"lambda x: (open({os.path.abspath('ran')!r}, 'w').close(), x * 2)[1]")
+keras.Sequential([keras.Input((2,)), layers.Lambda(code), layers.Dense(1)]).save("code.keras")
+os.remove("ran")
+keras.models.load_model("code.keras", safe_mode=False)
+os.rename("ran", "ran-where-it-was-trusted")
 """
 
 
@@ -158,8 +163,10 @@ def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_keras_file_with_code_inside_is_refused(tmp_path: Path, keras_files: Path) -> None:
-    """A Lambda layer is code from a file that nobody has vouched for."""
+    """A Lambda layer is code from a file that nobody has vouched for; this one writes a file when it is loaded."""
     done = bench("run", "--model", str(keras_files / "code.keras"), cwd=tmp_path)
     assert done.returncode == BAD_INPUT
     assert "Traceback" not in done.stderr
     assert "code.keras" in done.stderr
+    assert (keras_files / "ran-where-it-was-trusted").exists()
+    assert not (keras_files / "ran").exists()

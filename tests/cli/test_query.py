@@ -105,6 +105,8 @@ def test_a_run_that_cannot_be_read_is_left_out_and_named(work: Path) -> None:
     done = bench("query", "SELECT DISTINCT run_id FROM cases", "--json", cwd=work)
     assert json.loads(done.stdout) == [{"run_id": SECOND}]
     assert f"left out: {FIRST}: cannot read cases.parquet" in done.stderr
+    done = bench("query", "SELECT run_id FROM runs", "--json", cwd=work)
+    assert json.loads(done.stdout) == [{"run_id": SECOND}]
     assert f"left out: {FIRST}: the manifest is damaged" in done.stderr
 
 

@@ -25,10 +25,12 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.errors import UserError
 from bench.export.cache import CODE, NOT_DECIDING, bundle_key, tool_versions
 from bench.export.clean import collect, remove
-from bench.export.contents import entries
+from bench.export.contents import FLEET, PEAKS, entries
 from bench.export.prepare import prepare
 from bench.export.uses import lock_of, mark_used, used_by_others
 from bench.export.variants import VARIANTS
+from bench.fleet import station
+from bench.runner.peaks import machine
 from bench.zoo.code import PACKAGE, code_files
 from bench.zoo.find import find
 
@@ -118,6 +120,7 @@ def test_a_module_of_the_export_is_in_the_key_or_known_to_decide_nothing():
     roots += [maker.partition(":")[0] for spec in VARIANTS.values() for maker in spec.makers.values()]
     hashed = {file.relative_to(PACKAGE).as_posix() for file in code_files(CODE, NOT_DECIDING)}
     carries_and_checks = {"wire.py", "files.py", "errors.py", "__init__.py", "suite/__init__.py", "suite/validate.py"}
+    carries_and_checks |= {"confine.py", "record/observation.py"}
     carries_and_checks.add("suite/tune.py")  # the ranges of a search
     reached = {file.relative_to(PACKAGE).as_posix() for file in _closure(roots)}
     left = {
@@ -187,6 +190,64 @@ def test_weights_downloads_and_logs_are_listed_too(cache):
     (cache / "logs" / "gone.log").write_bytes(b"l" * 30)
     found = {(entry.kind, entry.model, entry.key, entry.bytes) for entry in entries(cache)}
     assert {("weights", "net@small", "0123abcd", 10), ("data", "", "mnist", 20), ("log", "", "gone", 30)} <= found
+
+
+@pytest.fixture
+def sent(cache) -> Path:
+    """A bundle that a fleet sent, another one that is on its way in, one that broke off, and peaks of two machines."""
+    folder = cache / FLEET / ("f" * 64)
+    folder.mkdir(parents=True)
+    (folder / "bundle.json").write_text('{"model": {"name": "sent"}, "artifacts": []}')
+    for name, age in ((".on-its-way.zip", 60), (".broken-off.zip", 2 * DAY)):
+        (cache / FLEET / name).write_bytes(b"p" * 40)
+        used(cache / FLEET / name, age)
+    (cache / PEAKS).mkdir()
+    for key, age in (("1" * 24, 0), ("2" * 24, 40 * DAY)):
+        (cache / PEAKS / f"{key}.json").write_text("{}")
+        used(cache / PEAKS / f"{key}.json", age)
+        (cache / PEAKS / f"{key}.lock").touch()
+    return cache
+
+
+def test_what_a_fleet_sent_and_peaks_are_listed(sent):
+    assert (FLEET, PEAKS) == (station.FOLDER, machine.FOLDER)
+    found = {(entry.kind, entry.model, entry.key, entry.unfinished) for entry in entries(sent)}
+    assert {entry for entry in found if entry[0] != "bundle"} == {
+        ("fleet", "sent", "f" * 64, False),
+        ("fleet", "?", ".broken-off.zip", True),
+        ("peaks", "", "1" * 24, False),
+        ("peaks", "", "2" * 24, False),
+    }
+
+
+def test_what_a_fleet_sent_and_peaks_are_removed_with_their_locks(sent):
+    (done,) = remove(sent, ["sent"]).removed
+    assert done.kind == "fleet"
+    assert [gone.key for gone in collect(sent, older_than_s=30 * DAY).removed] == [".broken-off.zip", "2" * 24]
+    assert {path.name for path in (sent / PEAKS).iterdir()} == {f"{'1' * 24}.json", f"{'1' * 24}.lock"}
+    remove(sent, [], everything=True)
+    assert [path.name for path in (sent / FLEET).iterdir()] == [".on-its-way.zip"]
+    assert list((sent / PEAKS).iterdir()) == []
+
+
+def test_a_bundle_that_a_worker_measures_stays(sent, monkeypatch):
+    code = "import os, sys; from bench.fleet import station; station._bundle('f' * 64); print(0, flush=True); input()"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "BENCH_CACHE_DIR": str(sent)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with worker:
+        assert worker.stdout.readline() == "0\n"
+        (kept,) = remove(sent, ["sent"]).kept
+        assert "uses it" in kept.reason
+        worker.communicate("\n", timeout=60)
+    assert remove(sent, ["sent"]).kept == ()
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(sent))
+    with pytest.raises(station.Broken, match="no longer in"):
+        station._bundle("f" * 64)
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path):

@@ -14,6 +14,7 @@ from bench.fleet.record import find_fleet, read_fleet
 from bench.store.tables import read_cases
 from tests.conftest import bench
 from tests.fleet.fleets import Processes, fake_target, tiny_suite, until
+from tests.trust.listening import all_loopback, listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -33,7 +34,7 @@ def test_workers_of_one_machine_share_it_and_ctrl_c_keeps_what_is_finished(tmp_p
         until(lambda: "[1/4]" in progress.read_text())
         parent.send_signal(signal.SIGINT)
         assert parent.wait(30) == 130
-        done = sum(map(len, read_fleet(find_fleet("latest", tmp_path / "results")).done.values()))
+        done = sum(read_fleet(find_fleet("latest", tmp_path / "results")).done.values())
         assert 1 <= done < 4
 
         went_on = bench("fleet", "run", "--resume", "latest", "--scheduler", address, "--json", cwd=tmp_path)
@@ -46,7 +47,8 @@ def test_workers_of_one_machine_share_it_and_ctrl_c_keeps_what_is_finished(tmp_p
 
         children = psutil.Process(cluster.pid).children(recursive=True)
         assert len(children) >= 4
+        assert all_loopback(listening(cluster.pid))
         cluster.terminate()
-        cluster.wait(30)
+        assert cluster.wait(30) == 0
         assert not psutil.wait_procs(children, timeout=10)[1]
     assert "complete" in bench("fleet", "list", cwd=tmp_path).stdout

@@ -14,6 +14,7 @@ from bench.fleet.parent import FleetResult, Terms, resume_fleet, start_fleet
 from bench.fleet.record import list_fleets, read_fleet, write_fleet
 from bench.fleet.summary import lines, sentences
 from bench.runner.plan import Request
+from bench.store.manifest import read_manifest
 from bench.store.tables import read_cases
 from tests.fleet.fleets import Quiet, fake_target, tiny_suite
 from tests.fleet.simulated import Cluster
@@ -57,7 +58,7 @@ def test_a_case_that_ends_its_workers_is_given_up_and_is_a_row_that_says_so(told
     assert made.fleet.status == "complete"
     (lost,) = made.fleet.lost
     assert (lost.target, lost.tries) == ("left", 3)
-    (row,) = read_cases(Path(made.runs[0].folder))
+    (row,) = read_cases(Path(made.runs[0]))
     assert row.status == "failed"
     assert row.failure is not None
     assert row.failure.reason.startswith("lost worker w")
@@ -74,10 +75,11 @@ def test_a_bundle_is_sent_once_to_a_machine_where_one_case_goes_at_a_time(told: 
     made = run(cluster, tmp_path, only=("*/b1/*",))
     assert made.fleet.status == "complete"
     assert (cluster.count("take_in"), cluster.count("measure")) == (1, 2)
-    (only_run,) = made.runs
-    assert [row.status for row in only_run.rows] == ["ok", "ok"]
-    assert only_run.manifest.environment == told.environment
-    assert only_run.manifest.profile == told.profile
+    (only_run,) = map(Path, made.runs)
+    assert [row.status for row in read_cases(only_run)] == ["ok", "ok"]
+    manifest = read_manifest(only_run)
+    assert (manifest.status, manifest.environment, manifest.profile) == ("complete", told.environment, told.profile)
+    assert not (only_run / "journal").exists()
 
 
 def test_the_work_of_one_that_falls_silent_goes_to_another(told: Announcement, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_the_work_of_one_that_falls_silent_goes_to_another(told: Announcement, t
     made = start_fleet(request, (), cluster, tmp_path / "results", Quiet(), Terms(wait_s=5, lost_after_s=0.05))
     assert (made.fleet.status, made.fleet.lost) == ("complete", ())
     assert cluster.count("measure") == 1
-    assert [row.status for each in made.runs for row in each.rows] == ["ok"]
+    assert [row.status for each in made.runs for row in read_cases(Path(each))] == ["ok"]
 
 
 def test_what_is_on_record_is_not_measured_again_even_where_the_parent_was_killed_before_it_noted_it(

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UserError
-from bench.record.observation import Observation, Placement
+from bench.record.artifact import Artifact, TensorSpec
+from bench.record.codec import pack
+from bench.record.measurement import Measurement
+from bench.record.observation import Observation, Phase, Placement, Samples
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.report.files import write_summaries
 from bench.runner.adopt import Adopted, adopt
 from bench.runner.rows import row_of
-from bench.store import journal, kept, profiles, transit
+from bench.store import journal, kept, profiles, tables, transit
 from bench.store.manifest import Manifest, ModelEntry, read_manifest, write_manifest
 from bench.store.runs import list_runs
 from tests.conftest import bench
@@ -29,6 +34,7 @@ from tests.kept_runs import keep, keep_small, observed
 from tests.kept_runs import row_of as ordinary_row_of
 
 ID = "20261127-100000-quick-ab12"
+NOT_FINITE = Measurement(value=float("nan"), unit="1", n=1, how="measured:by hand")
 
 
 def seen_there() -> list[Observation]:
@@ -88,9 +94,15 @@ def zipped(folder: Path, to: Path, below: str = "") -> Path:
     return to
 
 
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slim_run(tmp_path_factory.mktemp("intact"))
+
+
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    return slim_run(tmp_path / "target")
+def there(intact: Path, tmp_path: Path) -> Path:
+    """A copy of its own, for harm."""
+    return Path(shutil.copytree(intact, tmp_path / "target" / ID))
 
 
 @pytest.fixture
@@ -150,6 +162,7 @@ def test_an_interrupted_run_is_taken_in_as_far_as_it_went(tmp_path: Path, here: 
     folder = slim_run(tmp_path / "target", status="interrupted")
     gone = seen_there()[3].case
     (folder / journal.FOLDER / f"{gone.id}-0.msgpack").unlink()
+    transit.keep_rows(folder, [row for row in transit.read_rows(folder) if row.case.id != gone.id])
     transit.seal(folder, read_manifest(folder))
     assert [row.case.variant for row in take(folder, here).run.rows] == ["fp32"]
 
@@ -214,6 +227,90 @@ def _no_observation(folder: Path) -> None:
     transit.seal(folder, read_manifest(folder))
 
 
+def _saw(change: Callable[[Observation], Observation]) -> Callable[[Path], None]:
+    """Another observation in the place of each, and a list that knows of it."""
+
+    def harm(folder: Path) -> None:
+        for path in (folder / journal.FOLDER).glob("*.msgpack"):
+            path.write_bytes(journal.encode(change(journal.decode(path.read_bytes()))))
+        transit.seal(folder, read_manifest(folder))
+
+    return harm
+
+
+def _sampled(**columns: Callable[[Samples], object]) -> Callable[[Path], None]:
+    def change(seen: Observation) -> Observation:
+        assert seen.samples is not None
+        changed = {name: make(seen.samples) for name, make in columns.items()}
+        return msgspec.structs.replace(seen, samples=msgspec.structs.replace(seen.samples, **changed))
+
+    return _saw(change)
+
+
+def _unequal(folder: Path) -> None:
+    """Fewer latencies than starts, which no record can be made of."""
+    path = next((folder / journal.FOLDER).glob("*.msgpack"))
+    told = msgspec.msgpack.decode(pack(journal.decode(path.read_bytes())))
+    told["samples"]["latency_ns"] |= {"shape": [5], "data": told["samples"]["latency_ns"]["data"][:40]}
+    path.write_bytes(msgspec.msgpack.encode(told))
+    transit.seal(folder, read_manifest(folder))
+
+
+def _said(**fields: object) -> Callable[[Path], None]:
+    """A manifest that says something else, and a list that knows of it."""
+
+    def harm(folder: Path) -> None:
+        told = json.loads((folder / "manifest.json").read_bytes())
+        for field, value in fields.items():
+            *road, last = field.split("__")
+            place = told
+            for step in road:
+                place = place[int(step) if step.isdigit() else step]
+            place[last] = value
+        (folder / "manifest.json").write_text(json.dumps(told))
+        transit.seal(folder, Sealed(run_id=told["run_id"]))  # type: ignore[arg-type]
+
+    return harm
+
+
+def _rows(change: Callable[[Row], Row]) -> Callable[[Path], None]:
+    def harm(folder: Path) -> None:
+        transit.keep_rows(folder, [change(row) for row in transit.read_rows(folder)])
+        transit.seal(folder, read_manifest(folder))
+
+    return harm
+
+
+def _deep(folder: Path) -> None:
+    (folder / transit.NAME).write_text('{"schema": 1, "x":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def _deep_manifest(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text().rstrip()
+    (folder / "manifest.json").write_text(text[:-1] + ', "x":' + "[" * 100_000 + "]" * 100_000 + "}")
+    transit.seal(folder, Sealed(run_id=ID))  # type: ignore[arg-type]
+
+
+def _twice(folder: Path) -> None:
+    path = next((folder / "journal").glob("*.msgpack"))
+    shutil.copy(path, path.with_name("again-0.msgpack"))
+    transit.seal(folder, read_manifest(folder))
+
+
+def _strange_artifact(row: Row) -> Row:
+    spec = TensorSpec(name="x", dtype="float32", shape=(1,))
+    artifact = Artifact(
+        model="m", variant="fp16", format="onnx", path="a", sha256="0", bytes=1, inputs=(spec,), outputs=(spec,)
+    )
+    return msgspec.structs.replace(row, artifact=artifact)
+
+
+class Sealed(msgspec.Struct):
+    """So much of a manifest as a list of files is made from."""
+
+    run_id: str
+
+
 def _relist(folder: Path, schema: int = 1, files: dict[str, object] | None = None) -> None:
     told = json.loads((folder / transit.NAME).read_bytes())
     told["schema"] = schema
@@ -237,22 +334,42 @@ def _relist(folder: Path, schema: int = 1, files: dict[str, object] | None = Non
         (_strange_case, "a case that the run does not name: m/fp16"),
         (_incomplete, "said to be complete, and has no observation of m/int8"),
         (_no_observation, "not one that this version can read"),
+        (_sampled(latency_ns=lambda s: -s.latency_ns), "a latency is negative"),
+        (_sampled(latency_ns=lambda s: s.latency_ns + np.nan), "float64"),
+        (_unequal, "arrays of one axis and one length"),
+        (_sampled(span_ns=lambda s: -1), "span_ns is negative"),
+        (_saw(lambda o: msgspec.structs.replace(o, load_ns=-1)), "load_ns is negative"),
+        (_saw(lambda o: msgspec.structs.replace(o, phases=(Phase("load", 2, 1),))), "the phase load is negative"),
+        (_saw(lambda o: msgspec.structs.replace(o, invocation=o.invocation + 7)), "of invocation . of 3"),
+        (_saw(lambda o: msgspec.structs.replace(o, samples=None)), "no rows can be made of what it saw"),
+        (_saw(lambda o: msgspec.structs.replace(o, facts={"evaluation_warnings": 5})), "no rows can be made"),
+        (_saw(lambda o: msgspec.structs.replace(o, quality={"accuracy": NOT_FINITE})), "accuracy is nan"),
+        (_said(plan__invocations=10**9), "plans 1,000,000,000 invocations"),
+        (_said(plan__confidence=7.0), "a confidence of 7.0"),
+        (_said(models__0__metric="beauty"), "does not know: beauty"),
+        (_said(models__0__name="other"), "does not say what m is"),
+        (_said(cases__0__scenario="dance"), "does not know: dance"),
+        (_said(schema=99), "written by a newer version"),
+        (_said(environment={}), "the manifest is damaged"),
+        (_said(run_id="latest"), "its manifest names the run 'latest'"),
+        (_said(run_id="baselines"), "its manifest names the run 'baselines'"),
+        (_rows(_strange_artifact), "the artifact of another variant: fp16"),
+        (_rows(lambda row: msgspec.structs.replace(row, case=observed("fp16", 1.0).case)), "its rows are not of"),
+        (_deep, "the list is damaged"),
+        (_deep_manifest, "the manifest is damaged"),
+        (_twice, "the second one of invocation"),
     ],
 )
 def test_what_is_damaged_is_refused_and_leaves_nothing(
     harm: Callable[[Path], None], told: str, there: Path, here: Path
 ) -> None:
     harm(there)
-    with pytest.raises(UserError, match=told) as refused:
-        take(there, here)
-    assert refused.value.where
-    assert refused.value.remedy
-    assert contents(here) == {}
-
-
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return slim_run(tmp_path_factory.mktemp("intact"))
+    for form in (there, zipped(there, there.parent / "run.zip", f"{there.name}/")):
+        with pytest.raises(UserError, match=told) as refused:
+            take(form, here)
+        assert str(refused.value.where).startswith(str(form))
+        assert refused.value.remedy
+        assert list(here.iterdir()) == []
 
 
 @settings(max_examples=60)
@@ -347,6 +464,64 @@ def test_a_full_run_whose_table_is_of_another_one_is_refused(tmp_path: Path, her
     shutil.copy(other / kept.CASES, folder / kept.CASES)
     with pytest.raises(UserError, match="disagree on m/fp16"):
         take(folder, here)
+
+
+def test_a_full_run_with_figures_that_no_machine_gives_is_refused(tmp_path: Path, here: Path) -> None:
+    folder = keep_small(tmp_path / "target", ID)
+    latencies = pl.read_parquet(folder / kept.LATENCIES)
+    latencies.with_columns(-pl.col("latency_ns")).write_parquet(folder / kept.LATENCIES)
+    with pytest.raises(UserError, match="a latency is negative") as refused:
+        take(folder, here)
+    assert str(refused.value.where).endswith(kept.LATENCIES)
+    latencies.write_parquet(folder / kept.LATENCIES)
+    row = kept.read_rows(folder)[0]
+    row = msgspec.structs.replace(row, metrics=row.metrics | {"accuracy": NOT_FINITE})
+    tables.write_cases(folder, ID, [row, *kept.read_rows(folder)[1:]])
+    with pytest.raises(UserError, match=f"the row of {row.case.name}: accuracy is nan"):
+        take(folder, here)
+    assert list(here.iterdir()) == []
+
+
+def test_what_a_program_puts_beside_the_run_in_an_archive_does_not_matter(
+    there: Path, here: Path, tmp_path: Path
+) -> None:
+    path = zipped(there, tmp_path / "run.zip", f"{ID}/")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._" + ID, b"x")
+    assert take(path, here).new
+    # A folder with one run in it is as good.
+    assert not take(there.parent, here).new
+    slim_run(there.parent, "20261127-100001-quick-ab12")
+    with pytest.raises(UserError, match="there are 2 in it"):
+        take(there.parent, here)
+
+
+def test_an_archive_with_a_link_or_a_bomb_is_refused(there: Path, here: Path, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("journal/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = zipped(there, tmp_path / "link.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match="a link or a device"):
+        take(path, here)
+    bomb = zipped(there, tmp_path / "bomb.zip")
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", b"x")
+    content = bomb.read_bytes()
+    at = content.rindex(b"PK\x01\x02") + 24  # the size that the directory gives for the last member
+    bomb.write_bytes(content[:at] + (0xFFFFFFF0).to_bytes(4, "little") + content[at + 4 :])
+    with pytest.raises(UserError, match=r"over the limit|times as many"):
+        take(bomb, here)
+    assert list(here.iterdir()) == []
+
+
+def test_a_stopped_run_that_is_finished_by_another_kind_of_install_is_of_one_form(tmp_path: Path) -> None:
+    folder = slim_run(tmp_path / "a", status="interrupted")
+    seen, rows = seen_there(), rows_of(read_manifest(folder), seen_there())
+    transit.unseal(folder)
+    kept.keep(folder, msgspec.structs.replace(read_manifest(folder), status="complete"), rows, seen)
+    assert not transit.is_transit(folder)
+    assert take(folder, tmp_path / "here").made == "tables taken as they are"
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, here: Path) -> None:

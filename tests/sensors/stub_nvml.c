@@ -3,6 +3,7 @@
  * the device (`0`, or `0.mig1` for an instance), a dot and the question. Values:
  *   123          the number
  *   !15          the NVML error of that number
+ *   hang         never comes back
  *   rate 80 20   a counter in mJ that grows by 80 mW.. (80 mJ/s) and is renewed every 20 ms
  * A missing key is NVML_ERROR_NOT_SUPPORTED. `0.lost 1` makes every call on the device fail as lost. */
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <stdint.h>
+#include <unistd.h>
 
 enum { OK = 0, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, SMALL = 7, LOST = 15 };
 typedef int result;
@@ -44,6 +46,7 @@ static result text(device d, const char *question, char *value) {
     if (look(key, lost)) return LOST;
     sprintf(key, "%s.%s", who, question);
     if (!look(key, value)) return NOT_SUPPORTED;
+    while (!strcmp(value, "hang")) sleep(1);
     return value[0] == '!' ? atoi(value + 1) : OK;
 }
 

@@ -76,7 +76,7 @@ def test_a_parent_that_goes_on_for_hours_does_not_grow(tmp_path: Path) -> None:
     grown = slope * (len(uss) - 1) / np.median(uss)
     print(
         f"{len(rounds)} rounds, {sum(held.cases for held in rounds)} cases: median {np.median(uss) / 2**20:.2f} MiB, "
-        f"{slope / 1024:+.1f} KiB a round, 95 % [{low / 1024:+.1f}, {high / 1024:+.1f}] (Theil-Sen), {grown:+.2%} in all"
+        f"{slope / 1024:+.1f} KiB a round, 95 % [{low / 1024:+.1f}, {high / 1024:+.1f}] (Theil-Sen), {grown:+.2%}"
     )
     assert sum(held.failed for held in rounds) == 0
     assert {held.cases for held in rounds} == {rounds[0].cases}

@@ -181,7 +181,7 @@ def test_a_process_that_hangs_is_ended_at_its_time_out(digits_bundle: tuple[Path
     assert time.monotonic() - began < 15
     assert seen.failure is not None
     assert "no answer within 3 s" in seen.failure.reason
-    assert seen.failure.phase == "measure-start"
+    assert seen.failure.phase == "measure"
     assert not psutil.pid_exists(watch.pid)
 
 

@@ -33,7 +33,7 @@ def test_a_stream_that_ends_inside_a_frame_is_an_error_and_not_an_end(body: byte
         wire.receive(io.BytesIO(stream.getvalue()[:cut]))
 
 
-@given(st.binary(min_size=4, max_size=64))
+@given(st.binary(min_size=1, max_size=64).flatmap(lambda b: st.sampled_from([b, wire.SIGN + b])))
 def test_noise_is_a_frame_or_an_error(noise: bytes) -> None:
     with contextlib.suppress(wire.WireError):
         wire.receive(io.BytesIO(noise))
@@ -41,4 +41,10 @@ def test_noise_is_a_frame_or_an_error(noise: bytes) -> None:
 
 def test_a_length_over_the_limit_is_refused_before_anything_is_read() -> None:
     with pytest.raises(wire.WireError, match="over the limit"):
-        wire.receive(io.BytesIO(b"\xff\xff\xff\xff"))
+        wire.receive(io.BytesIO(wire.SIGN + b"\xff\xff\xff\xff"))
+
+
+@pytest.mark.parametrize("noise", [b"hello, world", b"0" * 100, b"no", b"\0" * 8])
+def test_what_has_not_the_sign_of_a_frame_is_refused_whatever_length_it_seems_to_announce(noise: bytes) -> None:
+    with pytest.raises(wire.WireError, match="is no frame: something else wrote to the pipe"):
+        wire.receive(io.BytesIO(noise))

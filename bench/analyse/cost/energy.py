@@ -120,7 +120,7 @@ def _rated(choice: Choice, terms: Terms, profile: HardwareProfile, why: str) -> 
     if profile.power.tdp is None:
         raise Unknown(f"{why}; the profile {profile.name} states no TDP")
     held = slots(choice, terms)
-    share = 1 / held if profile.kind == "gpu" else min(1 / held, choice.threads / profile.cores.value)
+    share = 1 / held if profile.kind == "gpu" else choice.threads / profile.cores.value
     tdp = Quantity.exact(profile.power.tdp.value, "W").guessed(TDP)
     rate = throughput(choice)
     if profile.power.idle is None:

@@ -76,7 +76,7 @@ def write(chain: Chain, folder: Path) -> Written:
         # Then axis 0 is the batch, and an example is a row.
         values = values[:, 0]
     inputs = folder / f"{name}.{chain.format}.npz"
-    np.savez(inputs, **{"0": values.astype(dtype)})  # type: ignore[arg-type]
+    np.savez(inputs, allow_pickle=False, **{"0": values.astype(dtype)})
     shape = (chain.rows, chain.width)
     return Written(
         chain=chain,

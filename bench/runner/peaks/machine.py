@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -228,5 +229,8 @@ def _path(environment: Environment) -> Path:
 
 def _read(path: Path) -> MachinePeaks | None:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return from_json(path.read_bytes(), MachinePeaks)
+        known = from_json(path.read_bytes(), MachinePeaks)
+        with contextlib.suppress(OSError):
+            os.utime(path)  # `bench cache gc` goes by the last use
+        return known
     return None

@@ -1,0 +1,147 @@
+"""The fence around a process that runs a model: what a runtime in it can do, and when nothing is run at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.confine import CUT_OFF, OPEN
+from bench.worker.measure import measure
+from tests.conftest import bench
+from tests.trust.captive import LARGE, Nobody, captive, job, plan
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and namespaces are Linux's here")
+FORBID = "echo 0 > /proc/sys/user/max_net_namespaces && exec "
+
+
+def has_namespaces() -> bool:
+    """Whether this kernel lets a process have a network of its own, as util-linux finds it."""
+    return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "-Urn", "true"], check=False).returncode
+
+
+needs_namespaces = pytest.mark.skipif(not has_namespaces(), reason="this kernel allows no user and network namespace")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine that answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@needs_namespaces
+def test_without_network_a_runtime_reaches_nobody_and_has_no_way_back(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, _ = captive(tmp_path, port, monkeypatch, plan(network=False))
+    assert told["network"] != "reached"
+    assert told["interfaces"] == ["lo"]
+    assert told["back"] == -1
+    assert told["capabilities"] == [0, 0]
+    assert told["user"] == os.getuid(), "files go by the same names"
+    assert told["ends_with_parent"] == signal.SIGKILL
+
+
+def test_what_a_runtime_leaves_behind_is_gone_and_its_limits_hold(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    told, seen = captive(tmp_path, port, monkeypatch, plan(file_limit_bytes=LARGE, open_files=100))
+    assert told["network"] == "reached", "a run without the opt-in is as before"
+    assert told["there"] == []
+    assert told["folder"] == told["temporary"] != str(tmp_path)
+    assert Path(told["folder"]).is_relative_to(tempfile.gettempdir())
+    assert not Path(told["folder"]).exists()
+    assert set(tmp_path.iterdir()) - before == {tmp_path / name for name in ("library", "log.json", "inputs.npz")}
+    assert told["limits"] == {"CORE": [0, 0], "FSIZE": [LARGE, LARGE], "NOFILE": [100, 100]}
+    assert told["large"] == "File too large"
+    assert seen.failure is not None
+    assert seen.failure.exit_code == 3
+
+
+@needs_namespaces
+def test_the_row_says_what_held(tmp_path: Path) -> None:
+    for asked, network in ((plan(), OPEN), (plan(network=False, file_limit_bytes=LARGE), CUT_OFF)):
+        seen = measure(job(tmp_path, asked), 0, Nobody())
+        assert seen.status == "ok", seen.failure
+        assert seen.facts["network"] == network
+    assert seen.facts["limits"]["file_bytes"] == LARGE
+    assert seen.facts["limits"]["core_bytes"] == 0
+
+
+_CASE = """
+import json, sys
+from pathlib import Path
+from bench.worker.measure import measure
+from tests.trust.captive import Nobody, job, plan
+seen = measure(job(Path(sys.argv[1]), plan(network=False)), 0, Nobody())
+print(json.dumps([seen.status, seen.failure and seen.failure.reason]))
+"""
+
+
+@needs_namespaces
+def test_a_kernel_that_refuses_is_a_reason_and_no_run(tmp_path: Path) -> None:
+    """In a user namespace of its own the kernel's own limit forbids what a hardened machine forbids."""
+    forbidden = ["unshare", "-Ur", "sh", "-c", FORBID + '"$@"', "sh", sys.executable]
+    done = subprocess.run(
+        [*forbidden, "-c", _CASE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    status, reason = json.loads(done.stdout)
+    assert status == "failed"
+    assert "so the model is not run" in reason
+    assert "the kernel refuses a user and network namespace" in reason
+    suite = tmp_path / "s.toml"
+    suite.write_text(
+        'name = "s"\n[measure]\nnetwork = false\n[[matrix]]\nmodels = ["mnist_cnn@digits"]\nvariants = ["fp32"]\n'
+        'runtimes = ["null-none"]\n'
+    )
+    run = subprocess.run(
+        [*forbidden, "-m", "bench", "run", str(suite)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert "the network cannot be cut off here" in run.stderr
+    assert "to do: " in run.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@needs_namespaces
+def test_export_and_measuring_both_go_without_and_the_manifest_keeps_it(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "neg.onnx")
+    suite = tmp_path / "s.toml"
+    suite.write_text(
+        'name = "s"\n[measure]\nwarmup_min_s = 0.01\nwarmup_max_s = 0.05\nmin_s = 0.02\nmax_s = 0.1\nmin_samples = 10\n'
+        '[[matrix]]\nvariants = ["fp32"]\nruntimes = ["onnxruntime-cpu"]\n'
+    )
+    # A relative path is the user's, wherever the measuring process works.
+    done = bench(
+        "run", "s.toml", "--model", "neg.onnx", "--no-network", "--json", cwd=tmp_path,
+        env={"BENCH_CACHE_DIR": "cache", "PYTHONPATH": "."},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    (row,) = told["cases"]
+    assert row["facts"]["network"] == CUT_OFF
+    assert row["metrics"]["peak_rss"]["value"] > 0, "memory is still read from outside"
+    (manifest,) = tmp_path.glob("results/*/manifest.json")
+    assert json.loads(manifest.read_bytes())["plan"]["confinement"]["network"] is False
