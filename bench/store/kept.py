@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,24 @@ CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.p
 
 
 def keep(
-    folder: Path, manifest: Manifest, rows: Sequence[Row], seen: Iterable[Observation], *, drop: bool = True
+    folder: Path,
+    manifest: Manifest,
+    rows: Sequence[Row],
+    seen: Iterable[Observation],
+    *,
+    stay: Collection[str] = (),
+    drop: bool = True,
 ) -> None:
     """Write what is known of the run, whole or interrupted. Raises `UserError` where the disk refuses.
 
     With tables a complete run needs its journal no more; without `drop` it stays until `finish`. Without tables the
     journal is what holds the raw samples. Where a stopped run was kept in the other form, that goes: it holds less.
+    `stay` are ids of cases that the journal has no longer, whose samples the tables hold.
     """
     if judges():
         from bench.store import tables
 
-        tables.write_samples(folder, seen)
+        tables.write_samples(folder, seen, stay)
     keep_rows(folder, manifest, rows)
     if drop and manifest.status == "complete" and judges():
         journal.drop(folder)

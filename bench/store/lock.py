@@ -39,3 +39,16 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def held(folder: Path) -> bool:
+    """Whether a process is inside `alone` of that folder; so is said where that cannot be found out."""
+    path = folder / journal.FOLDER / ".lock"
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,29 @@ def read_cases(folder: Path) -> list[Row]:
         raise parquet.damaged(path, str(error)) from error
 
 
-def write_samples(folder: Path, observations: Iterable[Observation]) -> None:
-    """`latencies.parquet` (every raw sample) and `telemetry.parquet` (every sensor reading)."""
-    latencies = [_LATENCY_NONE]
-    telemetry = [_TELEMETRY_NONE]
+def write_samples(folder: Path, observations: Iterable[Observation], stay: Collection[str] = ()) -> None:
+    """`latencies.parquet` (every raw sample) and `telemetry.parquet` (every sensor reading).
+
+    What is in them of the cases whose ids are in `stay` stays. Raises `UserError` where that cannot be read.
+    """
+    latencies = [_LATENCY_NONE, *_staying(folder / LATENCIES, stay)]
+    telemetry = [_TELEMETRY_NONE, *_staying(folder / TELEMETRY, stay)]
     for seen in observations:
         latencies.append(_latencies(seen))
         telemetry.append(_telemetry(seen))
     _write(folder / LATENCIES, pl.concat(latencies))
     _write(folder / TELEMETRY, pl.concat(telemetry))
+
+
+def _staying(path: Path, stay: Collection[str]) -> list[pl.DataFrame]:
+    """What the table has of those cases, with the columns of this version."""
+    if not stay or not path.exists():
+        return []
+    schema = SCHEMAS[path.name]
+    with parquet.readable(path):
+        there = parquet.typed(path, schema, ["case_id"]).filter(pl.col("case_id").is_in(list(stay))).collect()
+    missing = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in there.columns]
+    return [there.with_columns(missing).select(schema.names())]
 
 
 _LATENCY_NONE = pl.DataFrame(

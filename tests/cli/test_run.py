@@ -160,9 +160,9 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 def wait_for_a_case(cwd: Path, count: int = 1) -> Path:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        for folder in cwd.glob(f"results/*/{journal.FOLDER}"):
-            if len(list(folder.glob("*.msgpack"))) >= count:
-                return folder.parent
+        for folder in cwd.glob("results/*"):
+            if len(journal.files(folder)) >= count:
+                return folder
         time.sleep(0.02)
     raise AssertionError("no case was finished")
 
@@ -210,7 +210,7 @@ def test_a_killed_run_resumes_and_loses_at_most_the_case_in_flight(fast: Path, t
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.communicate()
-    kept = len(list((folder / journal.FOLDER).glob("*.msgpack")))
+    kept = len(journal.files(folder))
     refused = bench("show", "latest", cwd=tmp_path)
     assert refused.returncode == 2
     assert f"bench run --resume {folder.name}" in refused.stderr

@@ -9,6 +9,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bench.fleet.book import Book
 
 TARGETS = ("a", "b")
+MACHINES = ("x", "y")
+PARTS = 3
+
+
+def part(case: str) -> str:
+    return str(int(case) % PARTS)
 
 
 class BookMachine(RuleBasedStateMachine):
@@ -17,7 +23,8 @@ class BookMachine(RuleBasedStateMachine):
     @initialize(sizes=st.tuples(st.integers(0, 5), st.integers(0, 5)), tries=st.integers(1, 3))
     def plan(self, sizes: tuple[int, int], tries: int) -> None:
         self.wanted = {target: [f"{n}" for n in range(size)] for target, size in zip(TARGETS, sizes, strict=True)}
-        self.book = Book(self.wanted, tries=tries)
+        self.book = Book(self.wanted, part=part, tries=tries)
+        self.owner: dict[tuple[str, str], str] = {}
         self.tries = tries
         self.flying: dict[tuple[str, str], str] = {}
         self.late: list[tuple[str, str]] = []
@@ -25,16 +32,28 @@ class BookMachine(RuleBasedStateMachine):
         self.failures: dict[tuple[str, str], int] = {}
         self.worker = 0
 
-    @rule(of=st.sampled_from(TARGETS))
-    def take(self, of: str) -> None:
+    @rule(of=st.sampled_from(TARGETS), machine=st.sampled_from(MACHINES))
+    def take(self, of: str, machine: str) -> None:
         self.worker += 1
-        peeked = self.book.peek(of)
-        case = self.book.take(of, f"w{self.worker}")
+        peeked = self.book.peek(of, machine)
+        case = self.book.take(of, f"w{self.worker}", machine)
         assert case == peeked
         if case is not None:
+            assert self.owner.setdefault((of, part(case)), machine) == machine
             assert (of, case) not in self.flying
             assert (of, case) not in self.recorded
             self.flying[of, case] = f"w{self.worker}"
+
+    @rule(of=st.sampled_from(TARGETS), machine=st.sampled_from(MACHINES))
+    def leave(self, of: str, machine: str) -> None:
+        self.book.release(of, machine)
+        self.owner = {cell: owner for cell, owner in self.owner.items() if (cell[0], owner) != (of, machine)}
+
+    @rule(of=st.sampled_from(TARGETS), case=st.sampled_from("01234x"), machine=st.sampled_from(MACHINES))
+    def claim(self, of: str, case: str, machine: str) -> None:
+        self.book.claim(of, case, machine)
+        if case in self.wanted[of]:
+            self.owner.setdefault((of, part(case)), machine)
 
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
@@ -56,6 +75,13 @@ class BookMachine(RuleBasedStateMachine):
                 assert (lost.tries, lost.where) == (self.tries, where)
                 self.recorded.append(cell)
             self.late.append(cell)
+
+    @rule(data=st.data())
+    def cannot(self, data: st.DataObject) -> None:
+        if self.flying:
+            cell = data.draw(st.sampled_from(sorted(self.flying)))
+            where = self.flying.pop(cell)
+            assert self.book.lose(*cell, where, "it was not the case", blameless=True) is None
 
     @rule(data=st.data())
     def come_back_late(self, data: st.DataObject) -> None:
@@ -97,7 +123,9 @@ class BookMachine(RuleBasedStateMachine):
             assert self.book.record(*cell)
             self.recorded.append(cell)
         for target in TARGETS:
-            while (case := self.book.take(target, "last")) is not None:
+            for machine in MACHINES:
+                self.book.release(target, machine)
+            while (case := self.book.take(target, "last", "z")) is not None:
                 assert self.book.record(target, case)
                 self.recorded.append((target, case))
         assert self.book.left == 0
@@ -113,3 +141,13 @@ def test_a_case_that_was_lost_comes_after_the_others() -> None:
     assert book.take("a", "w") == "1"
     assert book.lose("a", "1", "w", "gone") is None
     assert [book.take("a", "v"), book.take("a", "v")] == ["2", "1"]
+
+
+def test_a_model_stays_on_one_machine_until_that_is_gone() -> None:
+    book = Book({"a": ["0", "3", "1", "4"]}, part=part)
+    assert [book.take("a", "w", "x"), book.take("a", "v", "y"), book.take("a", "w", "x")] == ["0", "1", "3"]
+    assert book.take("a", "w", "x") is None
+    assert book.lose("a", "1", "v", "gone") is None
+    assert book.take("a", "w", "x") is None
+    book.release("a", "y")
+    assert [book.take("a", "w", "x") for _ in range(3)] == ["4", "1", None]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.fleet.record import find_fleet, read_fleet
+from bench.fleet.record import read_fleet
+from bench.store.fleets import find_fleet
 from bench.store.manifest import read_manifest
 from bench.store.tables import read_cases
 from tests.conftest import bench

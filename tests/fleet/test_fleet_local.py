@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.fleet.record import find_fleet, read_fleet
+from bench.fleet.record import read_fleet
+from bench.store.fleets import find_fleet
 from bench.store.tables import read_cases
 from tests.conftest import bench
 from tests.fleet.fleets import Processes, fake_target, tiny_suite, until

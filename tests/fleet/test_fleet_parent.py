@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 
 from bench.errors import UserError
 from bench.fleet.identity import announcement
-from bench.fleet.messages import Announcement
+from bench.fleet.link import _FETCHES, DaskLink, Ended
+from bench.fleet.messages import Announcement, Order, Outcome
 from bench.fleet.parent import FleetResult, Terms, resume_fleet, start_fleet
-from bench.fleet.record import list_fleets, read_fleet, write_fleet
+from bench.fleet.record import as_it_is, read_fleet, write_fleet
+from bench.fleet.roll import Roll
+from bench.fleet.station import NO_BUNDLE
 from bench.fleet.summary import lines, sentences
+from bench.record.codec import pack, unpack
+from bench.record.observation import Failure, Observation
+from bench.record.row import Row
+from bench.runner.across import expand_runs
 from bench.runner.plan import Request
-from bench.store.manifest import read_manifest
-from bench.store.tables import read_cases
+from bench.store.counted import counted_as
+from bench.store.fleets import list_fleets
+from bench.store.lock import Busy
+from bench.store.manifest import read_manifest, write_manifest
+from bench.store.tables import read_cases, write_cases
 from tests.fleet.fleets import Quiet, fake_target, tiny_suite
 from tests.fleet.simulated import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 NOW = Terms(wait_s=0.0, lost_after_s=1e9)
+SOON = Terms(wait_s=0.5, lost_after_s=1e9)
 ONE = ("*/b1/single-stream",)
 
 
@@ -41,7 +57,7 @@ def other(tmp_path: Path) -> Announcement:
 
 def run(cluster: Cluster, folder: Path, targets: tuple[str, ...] = (), only: tuple[str, ...] = ONE) -> FleetResult:
     request = Request(suite=str(tiny_suite(folder)), only=only)
-    return start_fleet(request, targets, cluster, folder / "results", Quiet(), Terms(wait_s=0.5, lost_after_s=1e9))
+    return start_fleet(request, targets, cluster, folder / "results", Quiet(), SOON)
 
 
 def test_a_case_that_ends_its_workers_is_given_up_and_is_a_row_that_says_so(told: Announcement, tmp_path: Path) -> None:
@@ -164,3 +180,288 @@ def test_a_damaged_bundle_is_not_taken_in(told: Announcement, tmp_path: Path) ->
     assert "it could not take a bundle in" in str(made.fleet.why)
     assert cluster.count("measure") == 0
     assert not list((tmp_path / "cache" / "fleet").iterdir())
+
+
+# What comes back: held against what was asked for. Nothing is measured below but where it says so.
+
+
+def answered(order: bytes, **changed: Any) -> bytes:
+    """What a worker brings of a case that did not come to figures, which takes no time."""
+    case = unpack(order, Order).case
+    seen = Observation(case=case, invocation=0, status="failed", failure=Failure(reason="simulated", phase="load"))
+    whole = {"row": Row(case=case, status="failed", dataset="none", artifact=None, failure=seen.failure)}
+    return pack(Outcome(**whole | {"seen": (seen,)} | changed))
+
+
+class Quick(Cluster):
+    """Workers that take no time for a case: `answers` makes what they say of an order."""
+
+    def __init__(self, answers: Callable[[bytes], object] = answered) -> None:
+        super().__init__()
+        self.answers = answers
+        self.by: list[tuple[str, str]] = []
+
+    def submit(self, key: str, address: str, function: Callable[..., Any], *given: Any, needs: dict[str, int]) -> None:
+        def measure(order: bytes) -> object:
+            self.by.append((address, unpack(order, Order).case.model))
+            return self.answers(order)
+
+        super().submit(key, address, measure if function.__name__ == "measure" else function, *given, needs=needs)
+
+
+def on_machines(told: Announcement, count: int) -> Iterator[Announcement]:
+    for number in range(count):
+        yield msgspec.structs.replace(told, machine=f"m{number}", place=f"{number:08x}")
+
+
+def stopped_again(folder: Path) -> None:
+    """The record of a fleet as a kill before the first note leaves it."""
+    write_fleet(folder, msgspec.structs.replace(read_fleet(folder), status="running", runs=(), done={}, why=None))
+
+
+def raised(message: str) -> Callable[[bytes], object]:
+    def answers(order: bytes) -> object:
+        raise RuntimeError(message)
+
+    return answers
+
+
+def twice(order: bytes) -> bytes:
+    (seen,) = unpack(answered(order), Outcome).seen
+    return answered(order, seen=(seen, seen))
+
+
+def of_another(order: bytes) -> bytes:
+    (seen,) = unpack(answered(order), Outcome).seen
+    return answered(order, seen=(msgspec.structs.replace(seen, case=msgspec.structs.replace(seen.case, batch=9)),))
+
+
+def test_an_answer_that_is_not_of_the_order_fails_the_work_which_a_later_fleet_does(
+    told: Announcement, tmp_path: Path
+) -> None:
+    wrong: list[Callable[[bytes], object]] = [of_another, twice, lambda order: b"?", lambda order: None]
+    wrong.append(lambda order: answered(order, seen=()))
+    cluster = Quick()
+    cluster.join("w", told)
+    for number, answers in enumerate(wrong):
+        (tmp_path / f"{number}").mkdir()
+        cluster.answers = answers
+        made = run(cluster, tmp_path / f"{number}")
+        assert (made.fleet.status, made.fleet.lost, made.runs) == ("interrupted", (), made.runs)
+        (failed,) = made.fleet.failed
+        assert "worker w on" in failed.reason
+        assert "it answered" in failed.reason
+        assert any(sentence.startswith("failed: tiny/fp32") for sentence in sentences(made.fleet))
+        assert "workers could not measure 1 cases" in str(made.fleet.why)
+    cluster.answers = answered
+    whole = resume_fleet(Path(made.folder), cluster, Quiet(), NOW)
+    assert (whole.fleet.status, whole.fleet.failed, whole.failed) == ("complete", (), 1)
+
+
+def test_a_worker_that_fails_with_one_case_after_another_is_given_nothing_more(
+    told: Announcement, tmp_path: Path
+) -> None:
+    for number, message in enumerate(("no such module", f"{NO_BUNDLE}: it is damaged")):
+        (tmp_path / f"{number}").mkdir()
+        cluster = Quick(raised(message))
+        bad, good = on_machines(told, 2)
+        cluster.join("bad", bad)
+        made = run(cluster, tmp_path / f"{number}", only=())
+        assert (made.fleet.status, made.fleet.lost, made.fleet.failed) == ("interrupted", (), ())
+        assert f"it failed 3 times in a row: {message}" in str(made.fleet.why)
+        assert cluster.count("measure") == 3
+        cluster.join("good", good)
+        cluster.answers = answered
+        cluster.die("bad")
+        assert resume_fleet(Path(made.folder), cluster, Quiet(), NOW).fleet.status == "complete"
+
+
+def test_a_worker_that_cannot_be_what_it_says_is_refused(told: Announcement, tmp_path: Path) -> None:
+    for wrong, why in (
+        ({"profile": {}}, "its hardware profile is none"),
+        ({"profile": {**told.profile, "name": "right"}}, "its profile is of right"),
+        ({"target": "right"}, "joined as another"),
+    ):
+        cluster = Cluster()
+        cluster.join("w", told)
+        line = cluster.members()
+        cluster.there["w"] = msgspec.structs.replace(told, **wrong)
+        cluster.members = lambda line=line: line  # type: ignore[method-assign]
+        with pytest.raises(UserError, match=why):
+            run(cluster, tmp_path)
+
+
+def test_one_that_never_says_who_it_is_is_not_waited_for(told: Announcement) -> None:
+    cluster, now = Cluster(), [0.0]
+    cluster.join("w", told)
+    roll = Roll(cluster, lambda said: None, lost_after_s=60, clock=lambda: now[0])
+    roll.look()
+    assert roll.asking
+    now[0] = 61.0
+    roll.look()
+    assert not roll.asking
+    assert roll.refusals() == ["worker w cannot be used: it has not said who it is"]
+    (ended,) = cluster.wait(0)
+    assert roll.hear(ended)
+    assert roll.refusals() == []
+
+
+def test_the_worker_that_lacks_what_another_has_is_given_nothing(told: Announcement, tmp_path: Path) -> None:
+    cluster = Quick()
+    lacking, having = on_machines(told, 2)
+    cluster.join("lacking", msgspec.structs.replace(lacking, lacks={"onnxruntime-cpu": "not installed"}))
+    cluster.join("having", having)
+    made = run(cluster, tmp_path, only=())
+    assert made.fleet.status == "complete"
+    assert {address for address, _ in cluster.by} == {"having"}
+
+
+# Which machine.
+
+
+def test_all_cases_of_a_model_are_of_one_machine_of_a_target_unless_that_is_lost(
+    told: Announcement, tmp_path: Path
+) -> None:
+    suite = tiny_suite(tmp_path)
+    shutil.copy(tmp_path / "tiny.onnx", tmp_path / "small.onnx")
+    suite.write_text(suite.read_text().replace('["tiny.onnx"]', '["tiny.onnx", "small.onnx"]'))
+    cluster = Quick()
+    for number, each in enumerate(on_machines(told, 3)):
+        cluster.join(f"w{number}", each)
+
+    def go() -> FleetResult:
+        return start_fleet(Request(suite=str(suite)), (), cluster, tmp_path / "results", Quiet(), SOON)
+
+    assert go().fleet.status == "complete"
+    assert len(cluster.by) == 8
+    assert len(set(cluster.by)) == len({model for _, model in cluster.by}) == 2
+
+    cluster.by.clear()
+
+    def struck(address: str, function: str) -> None:
+        if function == "measure" and len(cluster.by) == 5 and len(cluster.there) == 3:
+            cluster.die(address)
+
+    cluster.before = struck
+    made = go()
+    assert (made.fleet.status, made.fleet.lost, len(cluster.there)) == ("complete", (), 2)
+    assert len(cluster.by) == 8
+    gone = {address for address, _ in cluster.by} - set(cluster.there)
+    assert len(set(cluster.by)) == 3
+    assert len(gone) == 1
+
+
+# Nothing that is on record is lost.
+
+
+def test_what_only_the_tables_hold_stays_through_a_resume_and_is_not_measured_again(
+    told: Announcement, tmp_path: Path
+) -> None:
+    cluster = Cluster()  # which measures
+    cluster.join("w", told)
+    made = run(cluster, tmp_path, only=("*/b1/*",))
+    folder, (only_run,) = Path(made.folder), map(Path, made.runs)
+    rows, samples = read_cases(only_run), pl.read_parquet(only_run / "latencies.parquet")
+    readings = pl.read_parquet(only_run / "telemetry.parquet")
+    assert len(rows) == 2
+
+    stopped_again(folder)
+    assert as_it_is(folder).status == "interrupted"
+    assert "its parent is gone without a word" in str(as_it_is(folder).why)
+    whole = resume_fleet(folder, Cluster(), Quiet(), NOW)
+    assert (whole.fleet.status, sum(whole.fleet.done.values())) == ("complete", 2)
+    assert read_cases(only_run) == rows
+    assert pl.read_parquet(only_run / "latencies.parquet").equals(samples)
+
+    # As if the second had never been measured there.
+    first, second = (row.case for row in rows)
+    manifest = read_manifest(only_run)
+    write_manifest(only_run, msgspec.structs.replace(manifest, status="interrupted", cases=(first,)))
+    write_cases(only_run, only_run.name, rows[:1])
+    for name, table in (("latencies", samples), ("telemetry", readings)):
+        table.filter(pl.col("case_id") == first.id).write_parquet(only_run / f"{name}.parquet")
+    stopped_again(folder)
+    whole = resume_fleet(folder, cluster, Quiet(), NOW)
+    assert whole.fleet.status == "complete"
+    assert cluster.count("measure") == 3
+    assert [row.case for row in read_cases(only_run)] == [first, second]
+    assert read_cases(only_run)[0] == rows[0]
+    for name, table in (("latencies", samples), ("telemetry", readings)):
+        kept = pl.read_parquet(only_run / f"{name}.parquet")
+        assert kept.filter(pl.col("case_id") == first.id).equals(table.filter(pl.col("case_id") == first.id))
+        assert set(kept["case_id"]) == {first.id, second.id}
+
+
+def test_a_fleet_has_one_parent_at_a_time(told: Announcement, tmp_path: Path) -> None:
+    cluster = Quick()
+    cluster.join("w", told)
+    seen = []
+
+    def look(address: str, function: str) -> None:
+        if function == "measure":
+            (folder,) = list_fleets(tmp_path / "results")
+            with pytest.raises(Busy):
+                resume_fleet(folder, Cluster(), Quiet(), NOW)
+            seen.append(as_it_is(folder).status)
+
+    cluster.before = look
+    made = run(cluster, tmp_path)
+    assert seen == ["running"]
+    assert [path.name for path in Path(made.folder).iterdir()] == ["fleet.json"]
+
+
+def test_a_run_that_was_taken_away_is_measured_again_and_one_that_is_there_twice_is_told(
+    told: Announcement, tmp_path: Path
+) -> None:
+    one, two = on_machines(msgspec.structs.replace(told, notes=(counted_as("me"),)), 2)
+    cluster = Quick()
+    cluster.join("w", one)
+    made = run(cluster, tmp_path, only=("*/b1/*",))
+    folder, (first,) = Path(made.folder), map(Path, made.runs)
+    assert f"{first.name}: {counted_as('me')}" in sentences(made.fleet)
+    assert expand_runs(["latest"], tmp_path / "results") == expand_runs([folder.name[:-2]], tmp_path / "results")
+
+    stopped_again(folder)
+    kept = tmp_path / "kept"
+    first.rename(kept)
+    write_fleet(folder, msgspec.structs.replace(made.fleet, status="interrupted"))
+    with pytest.raises(UserError, match="are not beside it"):
+        expand_runs([folder.name], tmp_path / "results")
+    cluster.join("v", two)
+    cluster.die("w")
+    whole = resume_fleet(folder, cluster, Quiet(), NOW)
+    assert (whole.fleet.status, len(cluster.by)) == ("complete", 4)
+
+    kept.rename(first)
+    stopped_again(folder)
+    whole = resume_fleet(folder, Cluster(), Quiet(), NOW)
+    assert (whole.fleet.status, sum(whole.fleet.done.values())) == ("complete", 2)
+    assert any("2 of its cases were measured on another machine" in sentence for sentence in sentences(whole.fleet))
+
+
+# The line to the cluster.
+
+
+class Future:
+    """What Dask has of a piece of work."""
+
+    def __init__(self, status: str, error: BaseException) -> None:
+        self.status, self._error = status, error
+
+    def exception(self, timeout: float) -> BaseException:
+        return self._error
+
+    def result(self, timeout: float) -> bytes:
+        raise self._error
+
+
+def test_a_time_out_of_the_work_is_its_error_and_one_of_the_fetching_is_tried_again() -> None:
+    link = DaskLink("tcp://127.0.0.1:1")
+    link._futures = dict.fromkeys("abc")
+    link._gather("a", Future("error", TimeoutError("a disk far away")))
+    assert link._ended.get(timeout=10) == Ended("a", error="TimeoutError: a disk far away")
+    link._gather("b", Future("finished", TimeoutError()))
+    assert re.search(f"could not be fetched in {_FETCHES} tries", str(link._ended.get(timeout=10).error))
+    link._gather("c", Future("cancelled", TimeoutError()))
+    link._gather("forgotten", Future("error", ValueError()))
+    assert link._ended.empty()

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from bench.analyse.faster import pairs
 from bench.fleet.parent import Terms, resume_fleet, start_fleet
 from bench.fleet.planning import book_of
-from bench.fleet.record import list_fleets
 from bench.record.case import Case
 from bench.record.row import Row
 from bench.runner.conduct import RunResult
 from bench.runner.plan import Request
+from bench.store.fleets import list_fleets
 from bench.store.manifest import read_manifest
 from bench.store.tables import read_cases
 from tests.fleet.fleets import Quiet

@@ -6,6 +6,7 @@ import copy
 import datetime
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -28,10 +29,14 @@ HUGE: tuple[Any, ...] = (2**64, 10**30, -(10**30), 10**400)
 """Whole numbers beyond 64 bits: TOML and JSON can be written with them."""
 
 
+TIMES = float(os.environ.get("BENCH_FUZZ_TIMES", "0.3"))
+"""How much of each search is made: a part of it in every test run, all of it, or many times as much, when asked."""
+
+
 def few(examples: int) -> Callable[[T], T]:
     """Settings of a search that finds the same in every run, in a moment."""
     return settings(
-        max_examples=examples,
+        max_examples=max(8, round(examples * TIMES)),
         derandomize=True,
         database=None,
         deadline=None,

@@ -116,6 +116,9 @@ def test_places_move_to_where_levels_fit_best() -> None:
     assert changepoint._refined(y, [13, 17]) == [10, 20]
     assert changepoint._refined(y, []) == []
     assert changepoint._refined(y[:20], [7]) == [10]
+    # The last place has to move before the ones in front of it can.
+    more = np.repeat([0.0, 5.0, 0.0, 7.0], 10) + np.tile([0.0, 0.01], 20)
+    assert changepoint._refined(more, [4, 7, 10]) == [10, 20, 30]
     # A level of three at the start and at the end, the shortest there is; a shorter one is none.
     ends = np.repeat([0.0, 5.0, 0.0], [3, 10, 3])
     assert changepoint._refined(ends, [4, 12]) == [3, 13]

@@ -186,6 +186,8 @@ def test_blocks_without_order_give_the_error_of_a_mean_of_as_many() -> None:
     assert (variance, freedom, count) == (pytest.approx(3 / 11 / 12), 11, 12)
     # Their order has a phi of 1/12, with Kendall's correction 0.1875: below 1.645 / √12, and taken for none.
     assert variance_of([0, 0, 1, 1] * 3) == (pytest.approx(3 / 11 / 12), 11, 12)
+    # 0.3958, still below 0.4749.
+    assert variance_of([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0]) == (pytest.approx(3 / 11 / 12), 11, 12)
 
 
 def test_blocks_in_order_count_for_less() -> None:
@@ -408,6 +410,37 @@ def test_invocations_too_short_alone_are_one_series_with_blocks_of_their_own() -
     )
 
 
+def test_invocations_that_took_turns_are_put_in_order_first() -> None:
+    x, who = np.random.default_rng(7).lognormal(size=900), np.arange(900) % 2
+    turned = known(quantile_interval(x, 0.99, who))
+    apart = known(quantile_interval(np.r_[x[::2], x[1::2]], 0.99, np.repeat([0, 1], 450)))
+    assert turned == apart
+    assert turned.method == "rank interval over 20 blocks of 2 invocations taken as one series"
+    slow = np.repeat([1.0, 2.0], 450) + 0.01 * x
+    assert quantile_interval(slow.reshape(2, 450).T.ravel(), 0.9, who) == quantile_interval(
+        slow, 0.9, np.repeat([0, 1], 450)
+    )
+
+
+def test_enough_samples_that_are_worth_too_few_do_not_tell_a_tail() -> None:
+    """500 values, each eight times in a row: enough for ranks of p99 (368), not for what it needs (662)."""
+    x = np.repeat(np.random.default_rng(1).permutation(500), 8).astype(float)
+    found = quantile_interval(x, 0.99, None, np.arange(4000) // 80)
+    assert isinstance(found, TooFew)
+    assert 300 < found.n_effective < 662
+
+
+def test_invocations_that_differ_are_known_by_their_own_values() -> None:
+    rng = np.random.default_rng(2)
+    parts = [rng.lognormal(level, 0.3 + 0.2 * level, 401) for level in (0, 1, 3)]
+    found = known(median_interval(np.concatenate(parts), np.repeat([0, 1, 2], 401), confidence=0.9))
+    logs = np.log([np.sort(part)[200] for part in parts])
+    half = float(t.ppf(0.95, 2)) * logs.std(ddof=1) / math.sqrt(3)
+    assert found.value == np.sort(np.concatenate(parts))[601]
+    assert (found.low, found.high) == pytest.approx((math.exp(logs.mean() - half), math.exp(logs.mean() + half)))
+    assert found.confidence == 0.9
+
+
 def test_labels_that_do_not_fit_are_counted() -> None:
     for labels in ({"invocation": [0]}, {"block": [0]}):
         with pytest.raises(ValueError, match=r"^1 labels do not fit 2 samples$"):
@@ -609,6 +642,10 @@ def test_several_statistics_share_their_resamples_and_what_is_no_number_is_left_
     assert (alone.low, alone.value, alone.high) == (0.5, 0.5, 0.5)
     assert plain.confidence == 0.9
     assert joint_bootstrap(2, both) == joint_bootstrap(2, both, confidence=0.95, resamples=1000, seed=0)
+    many = np.random.default_rng(0).normal(size=(50, 2))
+    assert joint_bootstrap(50, lambda w: w @ many) == joint_bootstrap(50, lambda w: w @ many, resamples=1000, seed=0)
+    assert joint_bootstrap(50, lambda w: w @ many) != joint_bootstrap(50, lambda w: w @ many, resamples=1001)
+    assert joint_bootstrap(50, lambda w: w @ many) != joint_bootstrap(50, lambda w: w @ many, seed=1)
     biased = weighted_bootstrap(4, lambda w: np.where(len(w) == 1, 9.0, w[:, 0]))
     assert (biased.value, biased.high) == (9, 9)
     biased = weighted_bootstrap(4, lambda w: np.where(len(w) == 1, -9.0, w[:, 0]))
