@@ -85,10 +85,10 @@ def run(
     from bench.cli.signals import stop_like_ctrl_c
     from bench.fleet.link import DaskLink
     from bench.fleet.parent import Terms, resume_fleet, start_fleet
-    from bench.fleet.record import find_fleet
     from bench.hardware.load import is_path
     from bench.report.files import write_summaries
     from bench.report.live import Live
+    from bench.store.fleets import find_fleet
 
     asked = {"suite": suite, "model": model, "data": data, "inputs": inputs, "only": only, "models": models}
     if resume is not None:
@@ -225,7 +225,7 @@ def status(
 @guarded
 def show(word: FleetArgument = "latest", out: OutOption = Path("results"), json: JsonOption = False) -> None:
     """What a fleet has measured where, and what was lost."""
-    from bench.fleet.record import find_fleet
+    from bench.store.fleets import find_fleet
 
     _tell(find_fleet(word, out), json=json)
 
@@ -234,9 +234,9 @@ def show(word: FleetArgument = "latest", out: OutOption = Path("results"), json:
 @guarded
 def list_fleets_command(out: OutOption = Path("results"), json: JsonOption = False) -> None:
     """The fleets in the folder of the runs."""
-    from bench.fleet.record import list_fleets
     from bench.fleet.summary import listed
     from bench.report.listing import draw
+    from bench.store.fleets import list_fleets
 
     found = listed(list_fleets(out))
     if json:
@@ -246,11 +246,11 @@ def list_fleets_command(out: OutOption = Path("results"), json: JsonOption = Fal
 
 
 def _tell(folder: Path, *, json: bool) -> None:
-    from bench.fleet.record import read_fleet
+    from bench.fleet.record import as_it_is
     from bench.fleet.summary import document, lines, sentences
     from bench.report.listing import draw
 
-    found = read_fleet(folder)
+    found = as_it_is(folder)
     if json:
         print_json({"folder": str(folder), **document(found)})
         return

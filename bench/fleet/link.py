@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import time
 from collections.abc import Callable
@@ -18,6 +20,8 @@ TARGET, MACHINE = "target:", "machine"
 """Dask resources of a worker: one of its target, one of its machine."""
 _CONNECT_S = 10.0
 _GATHERERS = 4
+_FETCHES = 6
+"""So often an answer is tried to be fetched, each for `_CONNECT_S`."""
 
 
 class SchedulerLost(Exception):
@@ -150,16 +154,25 @@ class DaskLink:
         if self._client.status != "running":
             raise SchedulerLost("the connection to the scheduler broke")
 
-    def _gather(self, key: str, future: Any) -> None:
-        if future.status == "cancelled":
+    def _gather(self, key: str, future: Any, tries: int = 1) -> None:
+        if future.status == "cancelled" or key not in self._futures:
             # By us it is forgotten already; else the scheduler went, which `members` finds.
             return
         try:
+            if future.status == "error":
+                # Here, so that a TimeoutError of the work is not taken for one of the fetching.
+                self._ended.put(Ended(key, error=_sentence(future.exception(timeout=_CONNECT_S))))
+                return
             answer = future.result(timeout=_CONNECT_S)
         except TimeoutError:
-            # Its worker went between the end and the fetching: that shows in `members`.
-            return
-        except Exception as error:  # what the function raised, of whatever kind
+            if tries < _FETCHES:
+                # At the end of the queue: what is slow to come keeps nothing else waiting.
+                with contextlib.suppress(RuntimeError):  # the pool is closed: nobody asks any more
+                    self._pool.submit(self._gather, key, future, tries + 1)
+            else:
+                told = f"its answer could not be fetched in {tries} tries of {_CONNECT_S:g} s"
+                self._ended.put(Ended(key, error=told))
+        except (Exception, asyncio.CancelledError) as error:  # of whatever kind: nobody else hears of it
             self._ended.put(Ended(key, error=_sentence(error)))
         else:
             self._ended.put(Ended(key, answer=answer))
@@ -179,6 +192,6 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if type(error).__name__ == "Broken" else f"{type(error).__name__}: {text}"

@@ -73,9 +73,11 @@ def answer(packed: object, kind: type[T]) -> T:
         raise Unreadable(f"it answered something unreadable: {error}") from error
 
 
-def outcome(packed: object, case: str) -> Outcome:
-    """What a worker measured, which has to be the case of that id and no other. Raises `Unreadable`."""
+def outcome(packed: object, case: str, invocations: int = 1) -> Outcome:
+    """What a worker measured: the case of that id and no other, with that many invocations. Raises `Unreadable`."""
     found = answer(packed, Outcome)
     if not found.seen or any(each.id != case for each in (found.row.case, *(seen.case for seen in found.seen))):
         raise Unreadable("it answered for another case")
+    if sorted(seen.invocation for seen in found.seen) != list(range(invocations)):
+        raise Unreadable(f"it answered with {len(found.seen)} invocations that are not the {invocations} asked for")
     return found

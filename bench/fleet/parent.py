@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,12 +32,18 @@ from bench.runner.conduct import RunResult, manifest_of, subjects_again
 from bench.runner.events import Events
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Request, Subject, make_subjects
-from bench.store import profiles
+from bench.runner.rows import invocations
+from bench.store import journal, kept, profiles
 from bench.store import runs as run_folders
+from bench.store.lock import alone
+from bench.store.manifest import NAME as MANIFEST
+from bench.store.manifest import Manifest, read_manifest
 
 POLL_S = 0.5
 Publish = Callable[[RunResult], object]
 """Is shown each run of a fleet once its tables are written; nothing holds on to the rows of a thousand runs."""
+_FAILURES = 3
+"""A worker that fails with so many different cases and succeeds with none in between is given nothing more."""
 _SLOW_WRITE = 50
 """`fleet.json` is written when so many times as long has passed as writing it took: that stays a share of the time."""
 
@@ -83,10 +89,11 @@ def start_fleet(
     except SchedulerLost as error:
         raise UserError(f"the scheduler is gone: {error}", where="--scheduler", remedy="start it again") from None
     planned, scopes = plan_fleet(request, told)
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, contextlib.ExitStack() as stack:
         subjects = make_subjects(planned, Path(scratch), events)
         folder = create(results, planned.suite.name)
         try:
+            stack.enter_context(alone(folder))
             plan = manifest_of(folder.name, planned, subjects)
             fleet = Fleet(fleet_id=folder.name, created=plan.created, status="running", targets=scopes, plan=plan)
             write_fleet(folder, fleet)
@@ -103,16 +110,34 @@ def resume_fleet(
     """Go on with a stopped fleet, on whatever cluster: what is on record stays, the rest is measured.
 
     Raises:
+        Busy: another parent is at it.
         UserError: it is complete, or a model or its data are not what they were.
     """
-    fleet = read_fleet(folder)
-    if fleet.status == "complete":
-        raise UserError("the fleet is complete", where=str(folder), remedy="`bench fleet show` has its table")
-    roll = Roll(link, events.stage, lost_after_s=terms.lost_after_s)
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+    _unfinished(folder)
+    with alone(folder), tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        # Again: another parent may have ended it since.
+        fleet = _unfinished(folder)
+        roll = Roll(link, events.stage, lost_after_s=terms.lost_after_s)
         subjects = subjects_again(fleet.plan, Path(scratch), events)
         parcels = pack_parcels(subjects, Path(scratch))
         return _Parent(folder, fleet, subjects, parcels, roll, link, events, terms, publish).carry_out()
+
+
+def _unfinished(folder: Path) -> Fleet:
+    """The fleet in `folder`. Raises `UserError` where it is complete; what a kill has left to do is done then."""
+    fleet = read_fleet(folder)
+    if fleet.status == "complete":
+        there = (folder.parent / run_id for run_id in fleet.runs)
+        _close(folder, [(run, read_manifest(run)) for run in there if (run / MANIFEST).is_file()])
+        raise UserError("the fleet is complete", where=str(folder), remedy="`bench fleet show` has its table")
+    return fleet
+
+
+def _close(folder: Path, runs: Iterable[tuple[Path, Manifest]]) -> None:
+    """The fleet in `folder` is complete, and says so: the journals are needed no more."""
+    for run, manifest in runs:
+        kept.finish(run, manifest)
+    journal.drop(folder)
 
 
 def _meet(roll: Roll, link: Link, targets: Sequence[str], wait_s: float) -> list[Announcement]:
@@ -190,6 +215,8 @@ class _Parent:
         self.cases = {case.id: case for case in fleet.plan.cases}
         self.book = book_of(fleet.cells(), fleet.plan.plan.seed)
         self.lost = list(fleet.lost)
+        self.failed: list[Lost] = []
+        self.absent: set[tuple[str, str]] = set()
         self.flying: dict[str, _Work] = {}
         self.stores: dict[str, set[str]] = {}
         self.number = 0
@@ -206,38 +233,58 @@ class _Parent:
             self.roll.judge_anew()
             self.events.begin(self.book.total, self.book.total - self.book.left)
             try:
-                why = self._carry_out(interrupts)
-                if why is None:
-                    status = "complete"
-            except SchedulerLost as error:
-                why = f"the scheduler is gone ({error}); start it again, then go on with --resume {self.folder.name}"
-            except KeyboardInterrupt:
-                why, stopped = f"stopped; go on with --resume {self.folder.name}", True
-            except UserError:
+                try:
+                    why = self._carry_out(interrupts)
+                    if why is None:
+                        status = "complete"
+                except SchedulerLost as error:
+                    why = f"the scheduler is gone ({error}); start it again, then {self._again}"
+                except KeyboardInterrupt:
+                    why, stopped = f"stopped; {self._again}", True
+                return self._keep(status, why, stopped, interrupts)
+            except UserError as error:
                 # What is in the journals is whole, and the fleet can go on later.
-                with contextlib.suppress(UserError):
-                    self._note("interrupted", "the disk refused")
+                if self.fleet.status != "complete":
+                    with contextlib.suppress(UserError):
+                        self._note("interrupted", error.what)
                 raise
-            return self._keep(status, why, stopped, interrupts)
+
+    @property
+    def _again(self) -> str:
+        return f"go on with --resume {self.folder.name}"
 
     def _recall(self) -> None:
         """What the folders of a stopped fleet hold is on record; they are the truth, and `fleet.json` may lag."""
-        lost = {(each.target, each.case) for each in self.lost}
-        for place, seen in self.shelf.reopen(self._found_runs()):
-            place.done += self.book.record(place.target, seen.case.id)
-            failure = seen.failure
-            if failure is not None and failure.phase == PHASE and (place.target, seen.case.id) not in lost:
-                self.lost.append(Lost(place.target, seen.case.id, 0, "", failure.reason, place.run_id))
+        known = {(each.target, each.case): each for each in self.lost}
+        self.lost = []
+        for place, case_id, failure in self.shelf.reopen(self._found_runs()):
+            if not self.book.record(place.target, case_id):
+                place.twice += 1
+                told = f"{self.cases[case_id].name} on {place.target} is on record in {place.run_id} too"
+                self.events.stage(f"{told}: both figures are kept")
+                continue
+            place.done += 1
+            self.book.claim(place.target, case_id, place.machine)
+            self.absent.add((place.target, place.machine))
+            if failure is not None and failure.phase == PHASE:
+                lost = Lost(place.target, case_id, 0, "", failure.reason, place.run_id)
+                self.lost.append(known.get((place.target, case_id), lost))
 
     def _found_runs(self) -> list[str]:
-        beside = (path.parent for path in self.folder.parent.glob(f"{self.folder.name}-*/manifest.json"))
-        return sorted({*self.fleet.runs, *(folder.name for folder in beside)})
+        there = {path.parent.name for path in self.folder.parent.glob(f"{self.folder.name}-*/{MANIFEST}")}
+        for run_id in sorted(set(self.fleet.runs) - there):
+            self.events.stage(f"the run {run_id} is no longer there: its cases are measured again")
+        return sorted(there)
 
     def _carry_out(self, interrupts: Interrupts) -> str | None:
         """Until all is on record; else why it is not."""
         while self.book.left:
             for member, how in self.roll.look():
                 self._gone(member, how)
+            if self.absent and not self.roll.asking:
+                for target, machine in self.absent:
+                    self._released(target, machine)
+                self.absent.clear()
             self._assign()
             if (why := self._nobody()) is not None:
                 return why
@@ -245,6 +292,8 @@ class _Parent:
                 self._ended(ended)
             # Only here: what came is kept before a Ctrl-C is heard.
             interrupts.check()
+        if self.failed:
+            return f"workers could not measure {len(self.failed)} cases; to try them again, {self._again}"
         return None
 
     def _unfit(self, told: Announcement) -> str | None:
@@ -253,17 +302,17 @@ class _Parent:
             return f"this fleet has no target {told.target}"
         if told.profile != scope.profile:
             return f"its profile {told.target} is not what that of the fleet is"
-        lacking = [name for name in scope.optional if name in told.lacks]
-        return f"it lacks {', '.join(lacking)}, which the others of its target have" if lacking else None
+        lacking = [name for name in scope.needed if name in told.lacks]
+        return f"it lacks {', '.join(lacking)}, which another of its target had" if lacking else None
 
     def _assign(self) -> None:
         for member, told in self.roll.ready():
-            while member.work is None and (case_id := self.book.peek(told.target)) is not None:
+            while member.work is None and (case_id := self.book.peek(told.target, told.place)) is not None:
                 case = self.cases[case_id]
                 subject = self.subjects[case.model]
                 if subject.artifact(case) is None:
                     # There is nothing to measure: the row says why, and no machine has to be asked.
-                    self.book.take(told.target, member.address)
+                    self.book.take(told.target, member.address, told.place)
                     place, seen = self.shelf.place(told), (subject.missing(case, 0),)
                     self._put(place, told.target, seen, self.shelf.row(place, case, seen))
                     continue
@@ -273,7 +322,7 @@ class _Parent:
                     self.number += 1
                     self._send(_Sending(member, told.store, parcel, f"{self.folder.name}-{self.number}"))
                     continue
-                self.book.take(told.target, member.address)
+                self.book.take(told.target, member.address, told.place)
                 order = Order(case=case, plan=self.shelf.plan_for(told), suite=self.fleet.plan.suite, bundle=parcel.key)
                 self.events.case(case, 0)
                 self._fly(
@@ -317,40 +366,71 @@ class _Parent:
             profiles.keep(work.place.folder, work.case.id, profile)
         elif isinstance(work, _Sending):
             if ended.error is not None:
-                self.roll.refuse(work.member, f"it could not take a bundle in: {ended.error}")
+                self._refuse(work.member, f"it could not take a bundle in: {ended.error}")
             elif work.at >= 0:
                 self._send(work)
             else:
                 self.stores[work.store].add(work.parcel.key)
-        elif ended.answer is not None:
+        elif ended.error is not None:
+            self._broke(work, ended.error)
+        else:
             self._measured(work, ended.answer)
-        else:
-            told = work.member.told
-            if told is not None:
-                # It may be that its bundles were cleared away: they are sent again.
-                self.stores.get(told.store, set()).clear()
-            self._failed(work, f"worker {work.member.name} failed: {ended.error}")
 
-    def _measured(self, work: _Case, answered: bytes) -> None:
+    def _measured(self, work: _Case, answered: bytes | None) -> None:
         try:
-            found = outcome(answered, work.case)
+            count = invocations(self.cases[work.case], work.place.manifest.plan)
+            found = outcome(answered, work.case, count)
         except Unreadable as error:
-            self._failed(work, f"worker {work.member.name} failed: {error}")
+            self._broke(work, str(error))
         else:
+            work.member.failed.clear()
             self._put(work.place, work.target, found.seen, found.row)
+
+    def _broke(self, work: _Case, error: str) -> None:
+        """The worker is there and has not measured the case."""
+        member, no_bundle = work.member, error.startswith(station.NO_BUNDLE)
+        if no_bundle and member.told is not None:
+            # They may all have been cleared away: they are sent again.
+            self.stores.get(member.told.store, set()).clear()
+        reason = f"worker {member.name} failed: {error}"
+        lost = self.book.lose(work.target, work.case, member.address, reason, blameless=no_bundle)
+        self.events.stage(f"{self._told(work, lost is not None)}: {reason}")
+        if lost is not None:
+            self.failed.append(lost)
+            self._note()
+        self.number += 1
+        member.failed.add(f"bundle {self.number}" if no_bundle else work.case)
+        if len(member.failed) >= _FAILURES:
+            self._refuse(member, f"it failed {len(member.failed)} times in a row: {error}")
+
+    def _told(self, work: _Case, given_up: bool) -> str:
+        became = "is given up for now" if given_up else "is to do again"
+        return f"{self.cases[work.case].name} on {work.target} {became}"
 
     def _gone(self, member: Member, how: str) -> None:
         work = self.flying.pop(member.work or "", None)
         if member.work is not None:
             self.link.forget(member.work)
         if isinstance(work, _Case):
-            self._failed(work, f"lost worker {member.name}: {how}")
+            self._lost(work, f"lost worker {member.name}: {how}")
+        if member.told is not None:
+            self._released(member.told.target, member.told.place)
 
-    def _failed(self, work: _Case, reason: str) -> None:
+    def _refuse(self, member: Member, reason: str) -> None:
+        self.roll.refuse(member, reason)
+        if member.told is not None:
+            self._released(member.told.target, member.told.place)
+
+    def _released(self, target: str, machine: str) -> None:
+        """What was the machine's may go to others, if no worker of it is left."""
+        if not self.roll.is_there(target, machine):
+            self.book.release(target, machine)
+
+    def _lost(self, work: _Case, reason: str) -> None:
         lost = self.book.lose(work.target, work.case, work.member.address, reason)
         case = self.cases[work.case]
         if lost is None:
-            self.events.stage(f"{case.name} on {work.target} is to do again: {reason}")
+            self.events.stage(f"{self._told(work, False)}: {reason}")
             return
         self.lost.append(msgspec.structs.replace(lost, run=work.place.run_id))
         told = f"{reason}; given up after {lost.tries} tries"
@@ -374,6 +454,7 @@ class _Parent:
         if self.flying or self.roll.asking or not self.book.left:
             self.idle_since = None
             return None
+        assert not self.book.in_flight, "a case is with a worker, and no worker is at it"
         if self.idle_since is None:
             self.idle_since = now
             self.events.stage(f"waiting for a worker of target {' or '.join(self.book.open_targets())}")
@@ -381,7 +462,7 @@ class _Parent:
             return None
         left = ", ".join(f"{target} ({self.book.left_of(target)} cases)" for target in self.book.open_targets())
         none = f"no worker of target {left} for {self.terms.wait_s:g} s"
-        return "; ".join([none, *self.roll.refusals(), f"start one, then go on with --resume {self.folder.name}"])
+        return "; ".join([none, *self.roll.refusals(), f"start one, then {self._again}"])
 
     def _note(self, status: Literal["running", "interrupted", "complete"] = "running", why: str | None = None) -> None:
         """Bring `fleet.json` up to date: now where the fleet ends, else as often as it is cheap."""
@@ -389,15 +470,18 @@ class _Parent:
         if status == "running" and began - self.written_at < _SLOW_WRITE * self.write_took:
             return
         places = sorted(self.shelf.places.items())
-        self.fleet = msgspec.structs.replace(
+        fleet = msgspec.structs.replace(
             self.fleet,
             status=status,
             why=why,
             runs=tuple(run_id for run_id, _ in places),
             done={run_id: place.done for run_id, place in places},
             lost=tuple(self.lost),
+            failed=tuple(self.failed),
+            notes={run_id: notes for run_id, place in places if (notes := place.notes)},
         )
-        write_fleet(self.folder, self.fleet)
+        write_fleet(self.folder, fleet)
+        self.fleet = fleet
         self.written_at = time.monotonic()
         self.write_took = self.written_at - began
 
@@ -418,7 +502,7 @@ class _Parent:
             failed += sum(self._published(self.shelf.explain(place, absent)) for place in explained)
         self._note(status, why)
         if status == "complete":
-            self.shelf.close()
+            _close(self.folder, [(place.folder, place.manifest) for place in self.shelf.places.values()])
         folders = tuple(str(place.folder) for _, place in sorted(self.shelf.places.items()))
         return FleetResult(folder=str(self.folder), fleet=self.fleet, runs=folders, failed=failed, stopped=stopped)
 

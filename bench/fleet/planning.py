@@ -21,7 +21,8 @@ def plan_fleet(request: Request, told: Sequence[Announcement]) -> tuple[Planned,
     """All cases of a suite, and each target's share: what `bench run --profile TARGET` would measure on its machines.
 
     Runtimes that the suite takes only where they are available are those that all workers of a target have,
-    whatever there is where the parent runs.
+    whatever there is where the parent runs. Of those that it takes always, what the best equipped worker of a target
+    has is needed of all that are handed something.
 
     Raises:
         UserError: the request is wrong, or no target has a runtime of the suite.
@@ -30,8 +31,10 @@ def plan_fleet(request: Request, told: Sequence[Announcement]) -> tuple[Planned,
     always = {name for matrix in planned.suite.matrix for name in matrix.runtimes}
     maybe = {name for matrix in planned.suite.matrix for name in matrix.if_available} - always
     lacking: dict[str, set[str]] = {}
+    best: dict[str, set[str]] = {}
     for each in told:
         lacking.setdefault(each.target, set()).update(each.lacks)
+        best[each.target] = max(best.get(each.target, set()), always.difference(each.lacks), key=len)
     profiles = {each.target: each.profile for each in told}
     optional = {
         target: {name for name in profile["providers"] if name in maybe and name not in lacking[target]}
@@ -45,8 +48,8 @@ def plan_fleet(request: Request, told: Sequence[Announcement]) -> tuple[Planned,
         named = [name for name in asked if name in profile["providers"]]
         runtimes = tuple(name for name in named if name in always or name in optional[target])
         if runtimes:
-            mine = tuple(name for name in runtimes if name in optional[target])
-            found[target] = Scope(profile=profile, runtimes=runtimes, optional=mine)
+            needed = tuple(name for name in runtimes if name in optional[target] | best[target])
+            found[target] = Scope(profile=profile, runtimes=runtimes, needed=needed)
     if not found:
         raise UserError(
             f"no target has a runtime of the suite, which asks for {', '.join(asked)}",
@@ -73,9 +76,7 @@ def book_of(cells: Mapping[str, Sequence[Case]], seed: int) -> Book:
         if id(cases) not in ids:
             ids[id(cases)] = [case.id for case in cases]
             model.update(zip(ids[id(cases)], (case.model for case in cases), strict=True))
-    return Book(
-        {target: ids[id(cases)] for target, cases in cells.items()}, part=model.__getitem__, order=shuffled
-    )
+    return Book({target: ids[id(cases)] for target, cases in cells.items()}, part=model.__getitem__, order=shuffled)
 
 
 def _settled(suite: Suite, there: set[str]) -> Suite:

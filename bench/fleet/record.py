@@ -9,27 +9,25 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.errors import UserError, unknown
 from bench.fleet.book import Lost
 from bench.record.case import Case
-from bench.record.codec import from_json
 from bench.store.atomic import storage_error, write_bytes
+from bench.store.fleets import NAME, SCHEMA, read_as, read_head
+from bench.store.lock import held
 from bench.store.manifest import Manifest
-
-SCHEMA = 2
-NAME = "fleet.json"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """A target of the fleet: its hardware profile, and the `runtime-provider`s whose cases it is given.
 
-    `optional` are those among them that the suite asks for only where they are: all workers of the target had
-    them when the fleet began, and one that joins later must have them too.
+    `needed` are those among them that a worker must have, as one of the target had them when the fleet began: where
+    the suite asks for a runtime always, what one worker lacks is left to those that have it.
     """
 
     profile: dict[str, Any]
     runtimes: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    # The first version had only those in it that the suite takes where they are.
+    needed: tuple[str, ...] = msgspec.field(default=(), name="optional")
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +37,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     of a run of them all, with the parent's own environment: how the fleet goes on after a stop. `runs`
     are the ids of the run folders beside this one, a folder a machine, `done` how many cases are on record in
     each, lost ones too. `lost` were given up; each is a failed row in the folder of the machine that was lost with it
-    last.
+    last. `failed` were given up for now: workers that were there could not measure them, and they have no row. `notes`
+    are those of a run that go wherever its figures go.
     """
 
     fleet_id: str
@@ -50,6 +49,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...] = ()
     done: dict[str, int] = {}
     lost: tuple[Lost, ...] = ()
+    failed: tuple[Lost, ...] = ()
+    notes: dict[str, tuple[str, ...]] = {}
     why: str | None = None
     schema: int = SCHEMA
 
@@ -81,50 +82,16 @@ def write_fleet(folder: Path, fleet: Fleet) -> None:
 
 def read_fleet(folder: Path) -> Fleet:
     """The fleet in `folder`. Raises `UserError` where it is missing, damaged or too new."""
-    path = folder / NAME
-    try:
-        content = path.read_bytes()
-        schema = from_json(content, _Schema).schema
-        if schema > SCHEMA:
-            raise UserError(
-                f"the fleet was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
-                where=str(path),
-                remedy="update counterpoise",
-            )
-        return from_json(content, Fleet) if schema > 1 else _first(from_json(content, _First))
-    except OSError as error:
-        raise UserError(
-            f"not the folder of a fleet: {error.strerror}", where=str(path), remedy="see `bench fleet list`"
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UserError(f"the file is damaged: {error}", where=str(path), remedy="restore it, or run again") from error
+    return read_as(folder, Fleet) if read_head(folder).schema > 1 else _first(read_as(folder, _First))
 
 
-def list_fleets(results: Path) -> list[Path]:
-    """Folders of fleets in `results`, oldest first."""
-    return sorted(path.parent for path in results.glob(f"*/{NAME}"))
-
-
-def find_fleet(word: str, results: Path) -> Path:
-    """The folder of FLEET: a path, an id, a unique start of one, or `latest`. Raises `UserError`."""
-    if (Path(word) / NAME).is_file():
-        return Path(word)
-    there = list_fleets(results)
-    if word == "latest" and there:
-        return there[-1]
-    hits = [folder for folder in there if folder.name.startswith(word)] if word else []
-    if len(hits) == 1:
-        return hits[0]
-    if hits:
-        names = ", ".join(folder.name for folder in hits)
-        raise UserError(
-            f"{word!r} is the start of {len(hits)} fleets", where="FLEET", remedy=f"give more of one of: {names}"
-        )
-    raise unknown("fleet", word, [folder.name for folder in there], where=str(results))
-
-
-class _Schema(msgspec.Struct):
-    schema: int
+def as_it_is(folder: Path) -> Fleet:
+    """The fleet in `folder`; one that says it is running and has no parent any more was stopped. Raises as above."""
+    fleet = read_fleet(folder)
+    if fleet.status != "running" or held(folder):
+        return fleet
+    why = f"its parent is gone without a word; `bench fleet run --resume {fleet.fleet_id}` goes on with it"
+    return msgspec.structs.replace(fleet, status="interrupted", why=why)
 
 
 class _First(Fleet, frozen=True, kw_only=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench import __version__
 from bench.fleet import station
 from bench.fleet.link import TARGET, Ended, Link, Seen
 from bench.fleet.messages import Announcement, Unreadable, answer
+from bench.hardware.schema import HardwareProfile
 
 Say = Callable[[str], None]
 _SLOW_LOOK = 20
@@ -20,7 +21,7 @@ _SLOW_LOOK = 20
 class Member:
     """A worker. `told` is None until it has answered; a `refused` one is given nothing. `work` is what it is at.
 
-    `work` is changed by `Roll.begin` and `Roll.end` only.
+    `work` is changed by `Roll.begin` and `Roll.end` only. `failed` is what it could not do since it last could.
     """
 
     address: str
@@ -29,6 +30,7 @@ class Member:
     told: Announcement | None = None
     refused: str | None = None
     work: str | None = None
+    failed: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ class Roll:
         self._lost_after_s = lost_after_s
         self._silent: dict[str, float] = {}
         self._asked = 0
-        self._asking: dict[str, str] = {}
+        self._asking: dict[str, tuple[str, float]] = {}
         # Kept as they change, since there may be a thousand workers and a result of any of them at any time.
         self._idle: dict[str, tuple[Member, Announcement]] = {}
         self._busy: set[str] = set()
@@ -63,8 +65,9 @@ class Roll:
 
     @property
     def asking(self) -> bool:
-        """Whether a worker has still to say who it is."""
-        return bool(self._asking)
+        """Whether a worker has still to say who it is; one that takes too long is not waited for, but heard later."""
+        newest = next(reversed(self._asking.values()), None)
+        return newest is not None and self._clock() - newest[1] < self._lost_after_s
 
     def ready(self) -> Iterator[tuple[Member, Announcement]]:
         """Those that may be given work, and are at none; of each machine none where another is at work there."""
@@ -119,10 +122,10 @@ class Roll:
 
     def hear(self, ended: Ended) -> bool:
         """Whether that was a worker's word of who it is, which is then known."""
-        address = self._asking.pop(ended.key, None)
-        if address is None:
+        asked = self._asking.pop(ended.key, None)
+        if asked is None:
             return False
-        member = self.members.get(address)
+        member = self.members.get(asked[0])
         if member is None:
             return True
         if ended.answer is None:
@@ -130,6 +133,7 @@ class Roll:
             return True
         try:
             told = answer(ended.answer, Announcement)
+            _check(told, member.seen)
         except Unreadable as error:
             self.refuse(member, str(error))
             return True
@@ -152,7 +156,17 @@ class Roll:
 
     def refusals(self) -> list[str]:
         """Why workers that are there are given nothing."""
-        return [f"worker {m.name} cannot be used: {m.refused}" for m in self.members.values() if m.refused]
+        silent = {address for address, _ in self._asking.values()}
+        return [
+            f"worker {m.name} cannot be used: {m.refused or 'it has not said who it is'}"
+            for m in self.members.values()
+            if m.refused or m.address in silent
+        ]
+
+    def is_there(self, target: str, place: str) -> bool:
+        """Whether a worker can be used that has this target, and whose figures go in this place."""
+        known = (m.told for m in self.members.values() if m.told is not None and not m.refused)
+        return any((told.target, told.place) == (target, place) for told in known)
 
     def judge_anew(self) -> None:
         """`unfit` has changed."""
@@ -170,7 +184,7 @@ class Roll:
             return
         self._asked += 1
         key = f"bench-who-{self._asked}-{id(self):x}"
-        self._asking[key] = member.address
+        self._asking[key] = member.address, self._clock()
         self._link.submit(key, member.address, station.announce, needs={})
 
     def _drop(self, member: Member, how: str) -> tuple[Member, str]:
@@ -178,11 +192,23 @@ class Roll:
         self._idle.pop(member.address, None)
         if member.work is not None and member.told is not None:
             self._busy.discard(member.told.machine)
-        for key in [key for key, address in self._asking.items() if address == member.address]:
+        for key in [key for key, (address, _) in self._asking.items() if address == member.address]:
             del self._asking[key]
             self._link.forget(key)
         self._say(f"lost worker {member.name}: {how}")
         return member, how
+
+
+def _check(told: Announcement, seen: Seen) -> None:
+    """Raises `Unreadable` for one that cannot be true: then what it measures has no place."""
+    if f"{TARGET}{told.target}" not in seen.resources:
+        raise Unreadable(f"it says that its target is {told.target}, and joined as another")
+    try:
+        name = HardwareProfile.model_validate(told.profile).name
+    except ValueError as error:
+        raise Unreadable(f"its hardware profile is none: {' '.join(str(error).split())}") from error
+    if name != told.target:
+        raise Unreadable(f"its target is {told.target}, and its profile is of {name}")
 
 
 def present(link: Link, wait_s: float = 10.0) -> list[dict[str, str]]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from bench.files import sweep
 from bench.fleet.messages import Announcement
+from bench.optional import need
 from bench.record.case import Case
-from bench.record.observation import Observation, Plan
+from bench.record.observation import Failure, Observation, Plan
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.runner.conduct import RunResult
@@ -23,6 +25,7 @@ from bench.runner.rows import row_of
 from bench.runner.slower import explain_slower, to_profile
 from bench.store import journal, kept, profiles, transit
 from bench.store.atomic import storage_error
+from bench.store.counted import named_machine
 from bench.store.manifest import Manifest, read_manifest, write_manifest
 
 PHASE = "fleet"
@@ -31,17 +34,34 @@ PHASE = "fleet"
 
 @dataclass
 class Place:
-    """A run folder. `manifest` is that of its machine; `done` cases are on record."""
+    """A run folder. `manifest` is that of its machine; `done` cases are on record.
+
+    `twice` cases of it are on record elsewhere too. `closed` are rows, by the id of the case, whose raw samples lie in
+    the tables alone: its journal is gone.
+    """
 
     folder: Path
     manifest: Manifest
     target: str
     done: int = 0
+    twice: int = 0
+    closed: dict[str, Row] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
         """Its name among the runs."""
         return self.folder.name
+
+    @property
+    def machine(self) -> str:
+        """What tells it from others of its target: see `bench.fleet.messages.Announcement.place`."""
+        return self.run_id.rpartition("-")[2]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known wherever its figures go."""
+        twice = f"{self.twice} of its cases were measured on another machine of its target too; both figures are kept"
+        return (*named_machine(self.manifest), *([twice] if self.twice else []))
 
 
 class Shelf:
@@ -58,17 +78,30 @@ class Shelf:
         self._known = {case.id: case for case in plan.cases}
         self.places: dict[str, Place] = {}
 
-    def reopen(self, runs: Iterable[str]) -> Iterator[tuple[Place, Observation]]:
-        """What lies in the folders of a stopped fleet: the first invocation of every case on record."""
+    def reopen(self, runs: Iterable[str]) -> Iterator[tuple[Place, str, Failure | None]]:
+        """Every case on record in the folders of a stopped fleet, by id, with its failure.
+
+        Raises `UserError` where a folder cannot be read.
+        """
         for run_id in runs:
             folder = self._fleet.parent / run_id
             manifest = read_manifest(folder)
             place = Place(folder, manifest, str((manifest.profile or {}).get("name")))
             self.places[run_id] = place
+            sweep(folder)
             transit.unseal(folder)
+            there = set()
             for seen in journal.read(folder):
                 if seen.invocation == 0 and seen.case.id in self._known:
-                    yield place, seen
+                    there.add(seen.case.id)
+                    yield place, seen.case.id, seen.failure
+            # The manifest of tables names what is in them: they are read only where the journal has less.
+            if (folder / kept.CASES).exists() and not there.issuperset(case.id for case in manifest.cases):
+                need("polars", "scipy")
+                rows = (row for row in kept.read_rows(folder) if row.case.id in self._known)
+                place.closed = {row.case.id: row for row in rows if row.case.id not in there}
+                for case_id, row in place.closed.items():
+                    yield place, case_id, row.failure
 
     def plan_for(self, told: Announcement) -> Plan:
         """How a worker measures: as the suite says, with the powers that its profile gives for its machine."""
@@ -125,7 +158,7 @@ class Shelf:
         Where some are, it is `interrupted` until `explain`. The journal stays until `close`. Raises `UserError` where
         the disk refuses.
         """
-        made: dict[str, Row] = {}
+        made = dict(place.closed)
         for case_id, seen in _by_case(journal.read(place.folder)):
             if case_id in self._known and any(each.invocation == 0 for each in seen):
                 made[case_id] = self.row(place, self._known[case_id], seen)
@@ -134,7 +167,7 @@ class Shelf:
         place.manifest = msgspec.structs.replace(
             place.manifest, status="interrupted" if wanted else status, cases=tuple(row.case for row in rows)
         )
-        kept.keep(place.folder, place.manifest, rows, journal.read(place.folder), drop=False)
+        kept.keep(place.folder, place.manifest, rows, journal.read(place.folder), stay=place.closed, drop=False)
         return RunResult(folder=str(place.folder), manifest=place.manifest, rows=tuple(rows)), wanted
 
     def explain(self, place: Place, absent: str) -> RunResult:
@@ -154,11 +187,6 @@ class Shelf:
         place.manifest = msgspec.structs.replace(place.manifest, status="complete")
         kept.keep_rows(place.folder, place.manifest, rows)
         return RunResult(folder=str(place.folder), manifest=place.manifest, rows=tuple(rows))
-
-    def close(self) -> None:
-        """The fleet is complete, and says so: the journals are needed no more."""
-        for place in self.places.values():
-            kept.finish(place.folder, place.manifest)
 
 
 def _by_case(seen: Iterable[Observation]) -> Iterator[tuple[str, list[Observation]]]:

@@ -41,6 +41,10 @@ _TAKING_S = 3600.0
 _here: list[Announcement] = []
 
 
+NO_BUNDLE = "the bundle cannot be used"
+"""How the text begins where it is not the case that failed: it has to be sent again."""
+
+
 class Broken(Exception):
     """The worker cannot do what it was asked for; the text says why, for the parent to keep."""
 
@@ -120,8 +124,13 @@ def measure(order: bytes) -> bytes:
         sources={},
         bundle=str(_bundle(asked.bundle)),
     )
-    with _alone(runs * asked.plan.timeout_s + _SPARE_S), step_by_step(planned, _Nobody()) as steps:
-        step = steps.measure(asked.case)
+    try:
+        with _alone(runs * asked.plan.timeout_s + _SPARE_S), step_by_step(planned, _Nobody()) as steps:
+            step = steps.measure(asked.case)
+    except UserError as error:
+        if _sound(store() / asked.bundle, asked.bundle):
+            raise
+        raise Broken(f"{NO_BUNDLE}: {error}") from error
     return pack(Outcome(row=step.row, seen=step.seen))
 
 
@@ -180,7 +189,7 @@ def _bundle(key: str) -> Path:
     store().mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(folder)):
         if not (folder / BUNDLE_FILE).is_file():
-            raise Broken(f"the bundle {key[:12]} is no longer in {store()}")
+            raise Broken(f"{NO_BUNDLE}: {key[:12]} is no longer in {store()}")
         mark_used(cache_dir(), folder)  # `bench cache` does not take it away
     return folder
 

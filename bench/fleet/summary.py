@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.fleet.record import Fleet, read_fleet
+from bench.fleet.record import Fleet, as_it_is
 from bench.record.codec import plain
 
 
@@ -39,6 +39,8 @@ def sentences(fleet: Fleet) -> list[str]:
     names = {case.id: case.name for case in fleet.plan.cases}
     told = [f"fleet {fleet.fleet_id}: {fleet.status}, {on_record} of {cells} cases on record, {len(fleet.lost)} lost"]
     told += [f"lost: {names.get(each.case, each.case)} on {each.target}: {each.reason}" for each in fleet.lost]
+    told += [f"failed: {names.get(each.case, each.case)} on {each.target}: {each.reason}" for each in fleet.failed]
+    told += [f"{run}: {note}" for run, notes in fleet.notes.items() for note in notes]
     if fleet.why:
         told.append(fleet.why)
     return told
@@ -60,7 +62,7 @@ def listed(folders: Sequence[Path]) -> list[dict[str, str]]:
     """A line for each fleet."""
     told = []
     for folder in folders:
-        fleet = read_fleet(folder)
+        fleet = as_it_is(folder)
         cells = sum(len(cases) for cases in fleet.cells().values())
         on_record = f"{sum(fleet.done.values())} of {cells}"
         targets = ", ".join(fleet.targets)

@@ -20,21 +20,16 @@ from bench.record.recommendation import COST
 from bench.runner.bill import bill
 from bench.runner.conduct import RunResult
 from bench.runner.reopen import reopen
-from bench.store import kept
+from bench.store import fleets, kept
 from bench.store.counted import named_machine
+from bench.store.fleets import NAME
+from bench.store.manifest import NAME as MANIFEST
 from bench.store.manifest import Manifest, read_manifest
 from bench.store.runs import find, list_runs
 
-FLEET = "fleet.json"
 DEFAULT = ("p50_latency",)
 """What is compared where nothing is asked for."""
 _NO_TABLES = "it has no figures yet: its tables are written when the run ends or is stopped"
-
-
-class _Fleet(msgspec.Struct, frozen=True):
-    """What is read of a fleet's file: the ids of its runs."""
-
-    runs: tuple[str, ...]
 
 
 def compare_targets(
@@ -77,7 +72,7 @@ def _opened(folders: Sequence[Path]) -> list[RunResult]:
 def expand_runs(words: Sequence[str], results: Path) -> list[Path]:
     """The run folders that `words` name, each once: a run as `bench.store.runs.find` takes it, or a fleet.
 
-    A fleet is a folder with `fleet.json` in `results`, or the path of one, and means all its runs.
+    A fleet is named as `bench.store.fleets.find_fleet` takes it, and means all its runs.
 
     Raises:
         UserError: there is no such run or fleet, the file of the fleet cannot be read, or it has no run.
@@ -143,28 +138,32 @@ def _side(run: RunResult, target: Target, billed: bool) -> Side:
 
 
 def _fleet(word: str, results: Path) -> Path | None:
-    """The folder of the fleet that `word` names, by path, id, or a start of it that no other run or fleet has."""
-    for folder in (Path(word), results / word):
-        if word and (folder / FLEET).is_file():
-            return folder
-    hits = [path.parent for path in results.glob(f"*/{FLEET}") if word and path.parent.name.startswith(word)]
-    if len(hits) != 1:
-        return None
-    own = {folder.name for folder in _runs(hits[0])}
+    """The folder of the fleet that `word` names and no other run or fleet does; `latest`: where the last run is of one.
+
+    Raises `UserError` where it cannot be read.
+    """
+    if word == "latest":
+        fleet = read_manifest(find(word, results)).fleet
+        return results / fleet if fleet is not None and (results / fleet / NAME).is_file() else None
+    hits = fleets.named(word, results)
+    if len(hits) != 1 or hits[0].name == word or hits[0] == Path(word):
+        return hits[0] if len(hits) == 1 else None
+    own = set(fleets.read_head(hits[0]).runs)
     others = [folder for folder in list_runs(results) if folder.name.startswith(word) and folder.name not in own]
     return None if others else hits[0]
 
 
 def _runs(fleet: Path) -> list[Path]:
-    path = fleet / FLEET
-    try:
-        ids = msgspec.json.decode(path.read_bytes(), type=_Fleet).runs
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    found = [fleet.parent / run_id for run_id in fleets.read_head(fleet).runs]
+    if not found:
         raise UserError(
-            f"the file of the fleet cannot be read: {error}", where=str(path), remedy="restore it"
-        ) from error
-    if not ids:
-        raise UserError(
-            "the fleet has no run yet", where=str(path), remedy="wait until a machine has measured something"
+            "the fleet has no run yet", where=str(fleet / NAME), remedy="wait until a machine has measured something"
         )
-    return [find(str(fleet.parent / each), fleet.parent) for each in ids]
+    gone = [folder.name for folder in found if not (folder / MANIFEST).is_file()]
+    if gone:
+        raise UserError(
+            f"of the fleet's runs {', '.join(gone)} are not beside it",
+            where=str(fleet),
+            remedy="put them back, or name the runs that are there",
+        )
+    return found

@@ -152,7 +152,7 @@ def _within(x: Floats, block: Ints, q: float, confidence: float) -> Estimate | T
         size = n * alone / (variance * (factor / float(norm.ppf(upper))) ** 2)
         found = enclose(x, q, size, confidence) if n * alone / inflated >= needed else None
         if found is None:
-            return TooFew(n=n, n_effective=min(size, n * alone / inflated), needed=needed)
+            return TooFew(n=n, n_effective=size, needed=needed)
         ends = np.array(found[1:])
     return Estimate(
         value=float(value),

@@ -43,12 +43,12 @@ def median_half_width(
     n = x.size
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     middle = (n + 1) // 2
-    if n < 2 or z * math.sqrt(n) / 2 >= n / 2 - 1:
+    if n < 2:
         return math.inf
     median = float(np.partition(x, middle - 1)[middle - 1])
     half = z * math.sqrt(n * (_inflation(x, median) if block is None else _by_blocks(x, median, block, z))) / 2
     low, high = math.floor(n / 2 - half), math.ceil(n / 2 + half) + 1
-    if low < 1 or high > n:
+    if low < 1:  # and then high is beyond n: both lie as far from the middle
         return math.inf
     picked = np.partition(x, (low - 1, high - 1))
     width = float(picked[high - 1]) - float(picked[low - 1])

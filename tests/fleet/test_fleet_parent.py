@@ -22,7 +22,7 @@ from bench.fleet.roll import Roll
 from bench.fleet.station import NO_BUNDLE
 from bench.fleet.summary import lines, sentences
 from bench.record.codec import pack, unpack
-from bench.record.observation import Failure, Observation
+from bench.record.observation import Failure, Observation, Reading, Telemetry
 from bench.record.row import Row
 from bench.runner.across import expand_runs
 from bench.runner.plan import Request
@@ -33,6 +33,7 @@ from bench.store.manifest import read_manifest, write_manifest
 from bench.store.tables import read_cases, write_cases
 from tests.fleet.fleets import Quiet, fake_target, tiny_suite
 from tests.fleet.simulated import Cluster
+from tests.kept_runs import observed, row_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 NOW = Terms(wait_s=0.0, lost_after_s=1e9)
@@ -182,7 +183,7 @@ def test_a_damaged_bundle_is_not_taken_in(told: Announcement, tmp_path: Path) ->
     assert not list((tmp_path / "cache" / "fleet").iterdir())
 
 
-# What comes back: held against what was asked for. Nothing is measured below but where it says so.
+# What comes back: held against what was asked for. Nothing is measured from here on.
 
 
 def answered(order: bytes, **changed: Any) -> bytes:
@@ -191,6 +192,16 @@ def answered(order: bytes, **changed: Any) -> bytes:
     seen = Observation(case=case, invocation=0, status="failed", failure=Failure(reason="simulated", phase="load"))
     whole = {"row": Row(case=case, status="failed", dataset="none", artifact=None, failure=seen.failure)}
     return pack(Outcome(**whole | {"seen": (seen,)} | changed))
+
+
+def sampled(order: bytes) -> bytes:
+    """What a worker brings of a case that came to figures."""
+    seen = msgspec.structs.replace(
+        observed("fp32", 50),
+        case=unpack(order, Order).case,
+        telemetry=Telemetry(readings=(Reading(t_ns=1, sensor="s", device="d", quantity="q", value=1.0),)),
+    )
+    return pack(Outcome(row=row_of(seen), seen=(seen,)))
 
 
 class Quick(Cluster):
@@ -247,7 +258,7 @@ def test_an_answer_that_is_not_of_the_order_fails_the_work_which_a_later_fleet_d
         (tmp_path / f"{number}").mkdir()
         cluster.answers = answers
         made = run(cluster, tmp_path / f"{number}")
-        assert (made.fleet.status, made.fleet.lost, made.runs) == ("interrupted", (), made.runs)
+        assert (made.fleet.status, made.fleet.lost, made.failed) == ("interrupted", (), 0)
         (failed,) = made.fleet.failed
         assert "worker w on" in failed.reason
         assert "it answered" in failed.reason
@@ -329,26 +340,18 @@ def test_all_cases_of_a_model_are_of_one_machine_of_a_target_unless_that_is_lost
     for number, each in enumerate(on_machines(told, 3)):
         cluster.join(f"w{number}", each)
 
-    def go() -> FleetResult:
-        return start_fleet(Request(suite=str(suite)), (), cluster, tmp_path / "results", Quiet(), SOON)
-
-    assert go().fleet.status == "complete"
-    assert len(cluster.by) == 8
-    assert len(set(cluster.by)) == len({model for _, model in cluster.by}) == 2
-
-    cluster.by.clear()
-
     def struck(address: str, function: str) -> None:
         if function == "measure" and len(cluster.by) == 5 and len(cluster.there) == 3:
             cluster.die(address)
 
     cluster.before = struck
-    made = go()
+    made = start_fleet(Request(suite=str(suite)), (), cluster, tmp_path / "results", Quiet(), SOON)
     assert (made.fleet.status, made.fleet.lost, len(cluster.there)) == ("complete", (), 2)
     assert len(cluster.by) == 8
-    gone = {address for address, _ in cluster.by} - set(cluster.there)
+    assert len({model for _, model in cluster.by}) == 2
+    # One model was all on one machine, the other on one until that was struck.
     assert len(set(cluster.by)) == 3
-    assert len(gone) == 1
+    assert len({address for address, _ in cluster.by} - set(cluster.there)) == 1
 
 
 # Nothing that is on record is lost.
@@ -357,7 +360,7 @@ def test_all_cases_of_a_model_are_of_one_machine_of_a_target_unless_that_is_lost
 def test_what_only_the_tables_hold_stays_through_a_resume_and_is_not_measured_again(
     told: Announcement, tmp_path: Path
 ) -> None:
-    cluster = Cluster()  # which measures
+    cluster = Quick(sampled)
     cluster.join("w", told)
     made = run(cluster, tmp_path, only=("*/b1/*",))
     folder, (only_run,) = Path(made.folder), map(Path, made.runs)
