@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from bench.store.atomic import storage_error, write_bytes
 from bench.store.fleets import NAME, SCHEMA, read_as, read_head
 from bench.store.lock import held
 from bench.store.manifest import Manifest
+from bench.store.runs import stamp
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +65,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create(results: Path, suite: str) -> Path:
-    """A new, empty folder for a fleet; its name sorts by time, as those of runs. Raises `UserError`."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = results / f"{stamp}-{suite}-fleet-{secrets.token_hex(2)}"
+    """A new, empty folder for a fleet; its name sorts as those of runs do. Raises `UserError`."""
+    folder = results / f"{stamp(results)}-{suite}-fleet-{secrets.token_hex(2)}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:

@@ -183,7 +183,7 @@ def test_the_official_test_set_of_mnist_is_whole_and_its_training_set_too():
 
 
 def _idx(array):
-    return gzip.compress(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
+    return gzip.compress(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes(), mtime=0)
 
 
 @pytest.fixture
@@ -226,11 +226,11 @@ def test_padded_mnist_is_mnist_in_the_middle_three_times(dirty_mnist):
     "content",
     [
         b"no gzip",
-        gzip.compress(b""),
-        gzip.compress(b"\x00\x00\x0d\x01" + bytes(8)),
-        gzip.compress(b"\x00\x00\x08\x03\x00\x00"),
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"\x00\x00\x0d\x01" + bytes(8), mtime=0),
+        gzip.compress(b"\x00\x00\x08\x03\x00\x00", mtime=0),
         _idx(np.zeros((3, 28, 28), np.uint8))[:-20],
-        gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 9, 28, 28) + bytes(100)),
+        gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 9, 28, 28) + bytes(100), mtime=0),
     ],
 )
 def test_a_damaged_idx_file_is_refused(tmp_path, content):
