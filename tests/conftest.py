@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import traceback
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from bench.record.artifact import Bundle
 from bench.record.codec import from_json
@@ -27,10 +29,34 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("steady")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Of several workers (pytest -n) none is at a test while another one is at one that is marked `alone`."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    import fcntl
+
+    shared = Path(item.config._tmp_path_factory.getbasetemp()).parent  # type: ignore[attr-defined]
+    alone = item.get_closest_marker("alone") is not None
+    with (shared / "turn").open("w") as turn, (shared / "others").open("w") as others:
+        # Who waits to be alone keeps the turn, so that no other test can begin before it.
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(others, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this session and of all its workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def export_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def export_cache(shared: Path) -> Path:
     """A cache of exports for this session: what one test has exported, the next one finds."""
-    folder = Path(os.environ.setdefault("BENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cache"))))
+    folder = Path(os.environ.setdefault("BENCH_CACHE_DIR", str(shared / "cache")))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -89,13 +115,18 @@ def brief_quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def quick_run(tmp_path_factory: pytest.TempPathFactory, export_cache: Path, brief_quick: Path) -> dict[str, Any]:
+def quick_run(shared: Path, export_cache: Path, brief_quick: Path) -> dict[str, Any]:
     """The main job, once a session: what `bench run --json` prints, with its working folder under `cwd`."""
     del export_cache
-    cwd = tmp_path_factory.mktemp("quick")
-    done = bench_process("run", str(brief_quick), "--json", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return {**json.loads(done.stdout), "cwd": str(cwd), "stderr": done.stderr}
+    cwd = shared / "quick"
+    told = cwd / "told.json"
+    with FileLock(f"{cwd}.lock"):
+        if not told.is_file():
+            cwd.mkdir(exist_ok=True)
+            done = bench_process("run", str(brief_quick), "--json", cwd=cwd)
+            assert done.returncode == 0, done.stderr
+            told.write_text(json.dumps({**json.loads(done.stdout), "cwd": str(cwd), "stderr": done.stderr}))
+    return json.loads(told.read_text())
 
 
 @pytest.fixture(scope="session")

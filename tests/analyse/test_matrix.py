@@ -409,8 +409,8 @@ def test_a_run_without_tables_yet_is_told_of_beside_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "cannot be read"),
-        ('{"runs": 3}', "cannot be read"),
+        ("{", "the file is damaged"),
+        ('{"runs": 3}', "the file is damaged"),
         ('{"runs": []}', "no run yet"),
         ('{"runs": ["x"]}', "x"),
     ],
