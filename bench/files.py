@@ -35,7 +35,8 @@ def whole(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove the temporary files that killed processes left in `folder` and below; nobody may be writing there."""
     for path in folder.rglob(f".{'[0-9a-f]' * 32}.*"):
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:

@@ -1,7 +1,8 @@
 """What an installed copy stands on: its bill of materials, the licences of it, and what is known against it.
 
-`tox -e audit` runs it. It exits 1 where a licence is not on the list or a package has a known vulnerability. Where the
-data of vulnerabilities cannot be reached it says so as a warning and passes on: that is not the fault of the code.
+`tox -e audit` runs it. All three are of the default install, not of the tools that tell of it and lie beside it. It
+exits 1 where a licence is not on the list or not told, or a package has a known vulnerability. Where the data of
+vulnerabilities cannot be reached it says so as a warning and passes on: that is not the fault of the code.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = "counterpoise"
 BUILD = Path("build")
@@ -31,24 +33,22 @@ _TIMEOUT_S = 600
 
 def closure(name: str) -> list[str]:
     """The package and all that its default install brings, by normal name, as far as it is installed here."""
-    found: set[str] = set()
-    todo: list[tuple[str, frozenset[str]]] = [(name, frozenset())]
+    # By what is asked of it too: a later requirement may ask for an extra of a package that is there already.
+    found: set[tuple[str, str]] = set()
+    todo = [(name, "")]
     while todo:
-        at, extras = todo.pop()
-        key = re.sub(r"[-_.]+", "-", at).lower()
+        at, extra = todo.pop()
+        if (canonicalize_name(at), extra) in found:
+            continue
         try:
             needs = distribution(at).requires or []
         except PackageNotFoundError:
             continue  # for another system, or another Python
-        if key in found and not extras:
-            continue
-        found.add(key)
+        found.add((canonicalize_name(at), extra))
         for need in map(Requirement, needs):
-            wanted = need.marker is None or any(need.marker.evaluate({"extra": each}) for each in extras | {""})
-            name_again = re.sub(r"[-_.]+", "-", need.name).lower()
-            if wanted and name_again not in found:
-                todo.append((need.name, frozenset(need.extras)))
-    return sorted(found)
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                todo += [(need.name, each) for each in ("", *need.extras)]
+    return sorted({name for name, _ in found})
 
 
 def not_allowed(licences: Mapping[str, str]) -> list[str]:
@@ -63,26 +63,40 @@ def _is_allowed(licence: str) -> bool:
     return all(any(one.strip(" ()") in allowed for one in re.split(r"\s+OR\s+", part)) for part in parts)
 
 
-def licences_of(names: Iterable[str]) -> dict[str, str]:
-    """The licence of each package, as pip-licenses tells it."""
-    told = _json("pip-licenses", "--from", "mixed", "--format", "json", "--packages", *names)
-    return {each["Name"]: each["License"] for each in told}
+def licences_of(names: Collection[str]) -> dict[str, str]:
+    """The licence of each package by normal name, as pip-licenses tells it; none where it tells nothing."""
+    # It leaves out some packages, such as setuptools, unless it is asked for those of the system.
+    command = ("pip-licenses", "--with-system", "--from", "mixed", "--format", "json", "--packages", *names)
+    told = {canonicalize_name(each["Name"]): each["License"] for each in _json(*command)}
+    return {name: told.get(canonicalize_name(name), "none told") for name in names}
 
 
-def write_materials() -> Path:
-    """The bill of materials of this environment in CycloneDX, by cyclonedx-bom."""
+def write_materials(names: Collection[str]) -> Path:
+    """The bill of materials of these packages in CycloneDX, by cyclonedx-bom, which tells of all that is installed.
+
+    Raises KeyError where it tells nothing of one of them.
+    """
+    told = _json("cyclonedx-py", "environment", "--of", "JSON")
+    by_name: dict[str, Any] = {canonicalize_name(part["name"]): part for part in told["components"]}
+    told["components"] = [by_name[name] for name in names]
+    there = {part["bom-ref"] for part in told["components"]}
+    told["dependencies"] = [
+        at | {"dependsOn": [each for each in at.get("dependsOn", []) if each in there]}
+        for at in told["dependencies"]
+        if at["ref"] in there
+    ]
     BUILD.mkdir(exist_ok=True)
     path = BUILD / "sbom.json"
-    subprocess.run(["cyclonedx-py", "environment", "--of", "JSON", "-o", str(path)], check=True, timeout=_TIMEOUT_S)
+    path.write_text(json.dumps(told, indent=2), encoding="utf-8")
     return path
 
 
-def vulnerabilities() -> tuple[list[str], str | None]:
-    """What pip-audit knows against packages of this environment, and why it does not know all, or None."""
+def vulnerabilities(names: Collection[str]) -> tuple[list[str], str | None]:
+    """What pip-audit knows against these packages, and why it does not know all, or None."""
     command = ["pip-audit", "--format", "json", "--progress-spinner", "off", "--local"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
-        told = json.loads(done.stdout)["dependencies"]
+        told = [each for each in json.loads(done.stdout)["dependencies"] if canonicalize_name(each["name"]) in names]
     except subprocess.TimeoutExpired:
         return [], f"pip-audit did not end within {_TIMEOUT_S} s"
     except (ValueError, KeyError):
@@ -93,8 +107,9 @@ def vulnerabilities() -> tuple[list[str], str | None]:
         for one in each.get("vulns", [])
     ]
     # The package itself is on no index, and is not what is asked about.
-    skipped = [each["name"] for each in told if "skip_reason" in each and each["name"] != ROOT]
-    return found, f"nothing is known of {len(skipped)} of {len(told)} packages" if skipped else None
+    known = {canonicalize_name(each["name"]) for each in told if "skip_reason" not in each} | {ROOT}
+    unknown = [name for name in names if name not in known]
+    return found, f"nothing is known of {len(unknown)} of {len(names)} packages" if unknown else None
 
 
 def _json(*command: str) -> Any:
@@ -111,8 +126,8 @@ def main() -> int:
         print(f"  {name:28} {licence}" + (f" ({KNOWN[name]} by its repository)" if name in KNOWN else ""))
     for line in wrong:
         print(f"::error::a licence that is not on the list: {line}")
-    print(f"bill of materials: {write_materials()}")
-    found, unknown = vulnerabilities()
+    print(f"bill of materials: {write_materials(names)}")
+    found, unknown = vulnerabilities(names)
     for line in found:
         print(f"::error::known vulnerability: {line}")
     if unknown is not None:

@@ -19,7 +19,7 @@ from bench.stats.fdr import discoveries
 from bench.stats.steady import trend
 from bench.store import baselines
 from bench.store.manifest import read_manifest
-from bench.store.runs import list_runs
+from bench.store.runs import in_order, list_runs
 from bench.store.snapshot import Snapshot, read_run
 
 HARDWARE = frozenset(
@@ -167,7 +167,7 @@ def history(
     metric, or where no case matches.
     """
     check_metrics([metric], where="METRIC")
-    by_run = {s.label: s for s in sorted(snapshots, key=lambda s: (s.created, s.label))}
+    by_run = {s.label: s for s in sorted(snapshots, key=lambda s: in_order(s.label, s.created))}
     runs = [_Run(snapshot.only(only), metric) for snapshot in by_run.values()]
     names = list(dict.fromkeys(name for run in runs for name in run.cases))
     if not names and only:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from bench.store import journal, kept, profiles, transit
 from bench.store.atomic import storage_error, write_bytes
 from bench.store.manifest import NAME as MANIFEST
 from bench.store.manifest import Manifest, read_manifest
+from bench.store.runs import named_time
 from bench.zoo import archive
 from bench.zoo.hashing import file_sha256
 from bench.zoo.inside import inside
@@ -36,6 +38,7 @@ NAME = "imported.json"
 """Beside the tables of a run whose rows were made here: what they were made from."""
 _NAME_OF_A_RUN = re.compile(r"[0-9][A-Za-z0-9._@+-]{0,199}")
 """It starts with its time: `latest`, `baselines` and what else has a meaning among the runs is none."""
+_CLOCKS_DIFFER = timedelta(days=1)
 _AGAIN = "copy the run again from the machine that made it"
 _TAMPERED = "do not use it: it was tampered with"
 _UPDATE = "update counterpoise here to the version of the machine that made it"
@@ -95,6 +98,7 @@ def _take_in(source: Path, shown: Path, results: Path, scratch: Path, summarise:
     run_id = manifest.run_id
     if not _NAME_OF_A_RUN.fullmatch(run_id) or (listed is not None and listed.run_id != run_id):
         raise UserError(f"its manifest names the run {run_id!r}", where=str(source / MANIFEST), remedy=_TAMPERED)
+    _check_time(run_id, source / MANIFEST)
     if manifest.status == "running":
         raise UserError(
             "the run has not ended", where=str(shown), remedy="let it end there; `bench run --resume` goes on with it"
@@ -119,6 +123,19 @@ def _take_in(source: Path, shown: Path, results: Path, scratch: Path, summarise:
         made="rows made anew from the raw observations" if raw else "tables taken as they are",
         checked=len(listed.files) if listed is not None else 0,
     )
+
+
+def _check_time(run_id: str, where: Path) -> None:
+    """Raises `UserError` where it would stay the latest run: its name is of the future, or of no time."""
+    named, now = named_time(run_id), datetime.now(UTC)
+    if named is None:
+        raise UserError(f"the name of the run starts with no time: {run_id!r}", where=str(where), remedy=_TAMPERED)
+    if named - now > _CLOCKS_DIFFER:
+        raise UserError(
+            f"the run is of the future: it is named {run_id!r}, and the clock here shows {now:%Y-%m-%d %H:%M:%S} UTC",
+            where=str(where),
+            remedy="set the clock that is wrong; if it was that of the other machine, measure again there",
+        )
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from typing import Literal
 
 import msgspec
 
-from bench.confine import check_network_can_be_cut_off
 from bench.errors import UserError
 from bench.files import sweep
 from bench.load.table import lanes
@@ -29,6 +28,7 @@ from bench.record.observation import Observation, Plan, Telemetry
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.runner.events import REST, Events, Sight
+from bench.runner.fence import check_network_can_be_cut_off
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle, still_nothing
 from bench.runner.rows import Key, invocations, row_of
@@ -64,16 +64,17 @@ def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path 
     """
     _check_network(planned.plan)
     folder = runs.create(results, planned.suite.name)
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+    with contextlib.ExitStack() as stack:
         try:
-            subjects = make_subjects(planned, Path(scratch), events, tensorboard)
+            stack.enter_context(alone(folder))
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            subjects = make_subjects(planned, scratch, events, tensorboard)
             manifest = manifest_of(folder.name, planned, subjects)
             write_manifest(folder, manifest)
         except BaseException:
             runs.remove(folder)
             raise
-        with alone(folder):
-            return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
+        return _Conductor(folder, manifest, subjects, scratch, events).carry_out()
 
 
 def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> RunResult:
@@ -113,7 +114,9 @@ def _is_complete(folder: Path) -> bool:
 def _complete(folder: Path) -> RunResult:
     """A run that has nothing left to measure."""
     manifest = read_manifest(folder)
-    kept.finish(folder, manifest)
+    # The journal of a machine's part is the fleet's, which may still go on.
+    if manifest.fleet is None:
+        kept.finish(folder, manifest)
     return RunResult(folder=str(folder), manifest=manifest, rows=tuple(kept.read_rows(folder)))
 
 
@@ -391,7 +394,7 @@ def _sampler(plan: Plan) -> Sampler:
 
 def manifest_of(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> Manifest:
     """What a run of these subjects begins with, on this machine."""
-    created, set_back = runs.begun(run_id)
+    created, later = runs.begun(run_id)
     return Manifest(
         run_id=run_id,
         created=created.isoformat(timespec="seconds"),
@@ -403,7 +406,7 @@ def manifest_of(run_id: str, planned: Planned, subjects: dict[str, Subject]) -> 
         cases=settle(planned.cases, subjects),
         models=tuple(subject.entry for subject in subjects.values()),
         environment=read_environment(),
-        notes=planned.notes if set_back is None else (*planned.notes, set_back),
+        notes=planned.notes if later is None else (*planned.notes, later),
         profile=None if planned.profile is None else planned.profile.model_dump(mode="json"),
     )
 

@@ -15,10 +15,11 @@ from bench.report import changes as texts
 from bench.report import compare as report
 from bench.report.table import ABSENT, Table
 from bench.serve.shelf import Listed, Shelf
+from bench.store.runs import in_order
 
 COLUMNS: Mapping[str, tuple[str, Callable[[Listed], Any]]] = {
     "run": ("Run", lambda run: run.name),
-    "made": ("Made", lambda run: run.created),
+    "made": ("Made", lambda run: in_order(run.name, run.created)),
     "suite": ("Suite", lambda run: run.suite),
     "machine": ("Machine", lambda run: run.machine),
     "status": ("Status", lambda run: run.status),

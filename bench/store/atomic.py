@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
 
 from bench.errors import UserError
 from bench.files import whole, write_whole
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -31,6 +36,47 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         _settle(path.parent)
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+class _Remembering(io.RawIOBase):
+    """A file to be written, from its beginning on, which remembers what the disk refused."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refused: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._file.seek(size or 0)
+        return self._file.truncate()
+
+
+def write_through(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """As `write_with`, for a library that writes to a file object and keeps to itself why the disk refused.
+
+    `truncate(0)` empties the file for another try.
+    """
+
+    def fill(part: Path) -> None:
+        with part.open("wb") as file:
+            remembering = _Remembering(file)
+            try:
+                write(cast(IO[bytes], remembering))
+            except BaseException as error:
+                if remembering.refused is None:
+                    raise
+                raise remembering.refused from error
+
+    write_with(path, fill)
 
 
 def _settle(folder: Path) -> None:

@@ -28,7 +28,8 @@ def alone(folder: Path) -> Iterator[None]:
     # In the journal, so that it goes with it: a complete run needs neither.
     lock = FileLock(folder / journal.FOLDER / ".lock")
     try:
-        lock.acquire(timeout=0)
+        # Who only asks (see `held`) has it for a moment.
+        lock.acquire(timeout=1)
     except Timeout:
         raise Busy(
             "another process is measuring this run", where=str(folder), remedy="wait for it, or stop it first"

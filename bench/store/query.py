@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from bench.errors import UserError, unknown
 from bench.store import parquet
-from bench.store.atomic import write_with
+from bench.store.atomic import write_through
 from bench.store.baselines import FOLDER as BASELINES
 from bench.store.formula import MARK, STARTS, defused
 from bench.store.manifest import NAME, Manifest, read_manifest
@@ -107,9 +107,9 @@ class Query:
             UserError: the query cannot be done, the file's name ends in something else, or it would lie in a run or
                 baseline.
         """
-        writers: dict[str, Callable[[Path], object]] = {
-            ".parquet": lambda part: self._done(lambda lazy: lazy.sink_parquet(part, compression="zstd")),
-            ".csv": lambda part: self._done(lambda lazy: _flat(lazy).sink_csv(part)),
+        writers: dict[str, Callable[[IO[bytes]], object]] = {
+            ".parquet": lambda file: self._done(lambda lazy: lazy.sink_parquet(_emptied(file), compression="zstd")),
+            ".csv": lambda file: self._done(lambda lazy: _flat(lazy).sink_csv(_emptied(file))),
         }
         suffix = path.suffix.lower()
         if suffix not in writers:
@@ -121,12 +121,7 @@ class Query:
                 where=str(path),
                 remedy="write elsewhere",
             )
-
-        def fill(part: Path) -> None:
-            part.touch()  # what the disk refuses is not the query's fault
-            writers[suffix](part)
-
-        write_with(path, fill)
+        write_through(path, writers[suffix])
 
     def csv(self) -> str:
         """The whole answer as CSV, as `write` has it. Raises `UserError` where the query cannot be done."""
@@ -243,6 +238,12 @@ def _run(folder: Path, manifest: Manifest) -> dict[str, Any]:
         **{name: getattr(machine, name) for name in plain},
         **{name.replace("-", "_"): machine.packages.get(name) for name in _PACKAGES},
     }
+
+
+def _emptied(file: IO[bytes]) -> IO[bytes]:
+    """Without what a plan that could not be done has left."""
+    file.truncate(0)
+    return file
 
 
 def _flat(lazy: pl.LazyFrame) -> pl.LazyFrame:

@@ -16,6 +16,8 @@ from bench.store.manifest import NAME
 _STAMP = "%Y%m%d-%H%M%S"
 _STAMPED = re.compile(r"\d{8}-\d{6}(?=-)")
 _TRIES = 9
+_AHEAD = timedelta(days=366)
+_SECOND = timedelta(seconds=1)
 
 
 def create(results: Path, suite: str) -> Path:
@@ -39,37 +41,42 @@ def create(results: Path, suite: str) -> Path:
 def stamp(results: Path) -> str:
     """The start of a new name in `results`: the time (UTC), to the second.
 
-    Where the clock was set back behind the newest name there, a second after that one, so that names still sort in
-    the order in which the runs were begun.
+    Where a name there is of a later time, a second after that one, so that names still sort in the order in which the
+    runs were begun: the clock was set back, or a run came from a machine whose clock is ahead. A name of more than a
+    year later is passed over: no run is named after it.
     """
-    now = datetime.now(UTC).strftime(_STAMP)
+    now = datetime.now(UTC)
     names = [path.name for path in results.iterdir()] if results.is_dir() else []
-    newest = max((found[0] for name in names if (found := _STAMPED.match(name))), default=now)
-    later = _time(newest)
-    return now if newest <= now or later is None else (later + timedelta(seconds=1)).strftime(_STAMP)
+    times = [time for name in names if (time := named_time(name)) is not None]
+    later = [time for time in times if timedelta(0) < time - now <= _AHEAD]
+    return (max(later) + _SECOND if later else now).strftime(_STAMP)
 
 
 def begun(run_id: str) -> tuple[datetime, str | None]:
-    """When the run of that name is said to have begun (UTC, to the second), and why that is not what the clock says.
-
-    The clock as it stands, unless it was set back behind the time in the name.
-    """
+    """What the clock shows (UTC, to the second) where the run of that name begins; a note where its name is later."""
     now = datetime.now(UTC).replace(microsecond=0)
-    found = _STAMPED.match(run_id)
-    named = None if found is None else _time(found[0])
+    named = named_time(run_id)
     if named is None or named <= now:
         return now, None
-    return named, (
-        f"the clock of this machine was set back: it showed {now:%Y-%m-%d %H:%M:%S} UTC. The run is dated after the "
-        "one before it, so that their order holds"
+    return now, (
+        f"the clock of this machine showed {now:%Y-%m-%d %H:%M:%S} UTC, which is before the time in the run's name: "
+        "another run in the folder is dated later, or the clock was set back. Names keep the order of the runs"
     )
 
 
-def _time(stamp: str) -> datetime | None:
+def named_time(run_id: str) -> datetime | None:
+    """The time (UTC) at the start of the name of a run or a fleet, by which names sort; None where there is none."""
+    found = _STAMPED.match(run_id)
     try:
-        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+        return None if found is None else datetime.strptime(found[0], _STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def in_order(run_id: str, created: str) -> tuple[str, str]:
+    """What runs are sorted by where they may be of many folders: the time in the name, or when they were made."""
+    named = named_time(run_id)
+    return created if named is None else f"{named:%Y-%m-%dT%H:%M:%S}", run_id
 
 
 def remove(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from bench.record.metric import METRICS
 from bench.record.observation import Failure, Observation, Placement, Reading, Robustness, Validity
 from bench.record.row import Row
 from bench.store import parquet
-from bench.store.atomic import write_bytes
+from bench.store.atomic import write_through
 
 CASES, LATENCIES, TELEMETRY = "cases.parquet", "latencies.parquet", "telemetry.parquet"
 
@@ -208,7 +207,4 @@ def _row(record: dict[str, Any]) -> Row:
 
 
 def _write(path: Path, frame: pl.DataFrame) -> None:
-    # By way of memory, which takes no longer: of a disk that refuses, Polars keeps the reason to itself.
-    content = io.BytesIO()
-    frame.write_parquet(content, compression="zstd")
-    write_bytes(path, content.getbuffer())
+    write_through(path, lambda file: frame.write_parquet(file, compression="zstd"))

@@ -44,9 +44,21 @@ def test_names_sort_in_the_order_of_the_runs_when_the_clock_is_set_back(tmp_path
     made = [runs.create(tmp_path, "quick").name for _ in range(3)]
     assert [f"{ahead:%Y%m%d-%H%M%S}-quick-0001", *made] == sorted([f"{ahead:%Y%m%d-%H%M%S}-quick-0001", *made])
     created, why = runs.begun(made[-1])
-    assert created > ahead
+    assert abs((created - datetime.now(UTC)).total_seconds()) < 60, "the date is what the clock shows"
     assert why is not None
-    assert "the clock of this machine was set back" in why
+    assert "another run in the folder is dated later, or the clock was set back" in why
+    assert runs.in_order(made[0], f"{datetime.now(UTC):%Y}") > runs.in_order("of-no-time", f"{created:%Y-%m-%d}")
+
+
+@pytest.mark.parametrize("name", ["99991231-235959-evil-0001", "99990101-000000-x-0001", "20990101-000000-x-0001"])
+def test_a_name_of_the_far_future_neither_ends_a_run_nor_names_the_ones_after_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    now = datetime.now(UTC)
+    made = runs.create(tmp_path, "s").name
+    named = runs.named_time(made)
+    assert named is not None
+    assert abs((named - now).total_seconds()) < 60
+    assert runs.begun(made)[1] is None
 
 
 @pytest.mark.parametrize("name", ["99999999-999999-x", "00000000-000000-y", "20260101", "run"])
@@ -70,8 +82,8 @@ def test_a_run_after_the_clock_was_set_back_is_the_latest_and_says_so(
     latest = runs.find("latest", tmp_path / "results")
     assert latest.name != before.name
     manifest = read_manifest(latest)
-    assert manifest.created > read_manifest(before).created
-    assert any("the clock of this machine was set back" in note for note in manifest.notes)
+    assert manifest.created < f"{datetime.now(UTC):%Y-%m-%d}", "the date is what the clock showed"
+    assert any("or the clock was set back" in note for note in manifest.notes)
     for _, latency in samples.latencies(latest):
         assert (latency >= 0).all()
 
@@ -207,6 +219,41 @@ def test_harness_sampler_and_child_stopped_together_give_no_latency(
     check_begun_anew(seen, "stopped from outside")
     assert seen.telemetry is not None
     assert any(state.available for state in seen.telemetry.sensors if state.sensor == "process")
+
+
+@pytest.mark.parametrize("scenario", ["single-stream", "cold-start"])
+def test_a_stop_before_the_harness_can_run_in_the_process_is_in_no_start(
+    line_bundle: tuple[Path, Bundle], scenario: str
+) -> None:
+    def stop_for_a_moment(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        os.kill(pid, signal.SIGCONT)
+
+    seen = measure(planned(line_bundle, scenario), 0, Watch("start", stop_for_a_moment))
+    assert seen.cold_start is None
+    if scenario == "cold-start":
+        assert seen.failure is not None
+        assert "stopped from outside" in seen.failure.reason
+    else:
+        assert seen.facts["stillness"] == [
+            "the start is not timed, as the process was stopped from outside for a while (SIGCONT) meanwhile"
+        ]
+
+
+def test_a_machine_that_sleeps_while_a_process_starts_is_in_no_start(
+    line_bundle: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, slept_ns = time.clock_gettime_ns, 0
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda of: clock(of) + slept_ns * (of == time.CLOCK_BOOTTIME))
+
+    def sleep(pid: int) -> None:
+        nonlocal slept_ns
+        slept_ns = 60 * 10**9
+
+    seen = measure(planned(line_bundle), 0, Watch("start", sleep))
+    assert seen.cold_start is None
+    assert seen.facts["stillness"] == ["the start is not timed, as the machine slept for 60 s meanwhile"]
 
 
 def test_stillness_is_told_once_and_only_where_there_was_any() -> None:

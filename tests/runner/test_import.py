@@ -353,6 +353,8 @@ def _relist(folder: Path, schema: int = 1, files: dict[str, object] | None = Non
         (_said(environment={}), "the manifest is damaged"),
         (_said(run_id="latest"), "its manifest names the run 'latest'"),
         (_said(run_id="baselines"), "its manifest names the run 'baselines'"),
+        (_said(run_id="99991231-235959-quick-ab12"), "the run is of the future: it is named '99991231-235959-quick"),
+        (_said(run_id="20269999-000000-quick-ab12"), "the name of the run starts with no time: '20269999-"),
         (_rows(_strange_artifact), "the artifact of another variant: fp16"),
         (_rows(lambda row: msgspec.structs.replace(row, case=observed("fp16", 1.0).case)), "its rows are not of"),
         (_deep, "the list is damaged"),

@@ -103,9 +103,12 @@ def test_what_a_killed_process_left_half_written_is_no_part_of_the_journal_and_i
     half.write_bytes(path.read_bytes()[:100])
     mine = folder / ".notes"
     mine.write_text("mine")
+    named_alike = folder / f".{'0b' * 16}.folder"
+    named_alike.mkdir()
     assert journal.files(folder) == [path]
     assert [pack(each) for each in journal.read(folder)] == [pack(unpack(pack(seen), Observation))]
     sweep(folder)
     assert not half.exists()
     assert mine.exists()
+    assert named_alike.exists()
     assert path.exists()
