@@ -6,22 +6,24 @@ what it holds and what it does not.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
 import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
+# The import of a runtime is a figure, and it brings ctypes and pathlib: neither is imported here ahead of it.
+if TYPE_CHECKING:
+    import ctypes
 
 CUT_OFF, OPEN = "cut off", "as the machine has it"
 """What the row says of the network."""
+BUT_VSOCK = f"{CUT_OFF}, but for vsock to the host of a virtual machine"
+"""What it says where the kernel has vsock, which knows no network namespaces."""
+_AF_VSOCK, _SOCK_STREAM = 40, 1
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
-_PROBE_S = 60.0
-_OWN_NETWORK = Path("/proc/self/ns/net")
+_OWN_NETWORK = "/proc/self/ns/net"
 
 
 class CannotConfine(Exception):
@@ -31,19 +33,19 @@ class CannotConfine(Exception):
 def confine(
     *, network: bool = True, file_limit_bytes: int | None = None, open_files: int | None = None
 ) -> dict[str, Any]:
-    """Fence this process in, and give what then holds, for the row. To be called while it has one thread.
+    """Fence this process in, and give what then holds, for the row. Call it before the process has a second thread.
 
     It never dumps core, writes no file over `file_limit_bytes` and has no more than `open_files` open (POSIX). Without
     `network` it gets a network namespace of its own, in which there is nothing but a loopback that is down, in a user
-    namespace without capabilities, from which there is no way back (Linux; user_namespaces(7)).
+    namespace without capabilities, from which there is no way back (Linux; user_namespaces(7)). Sockets that are
+    files and vsock are reached as before.
 
     Raises:
         CannotConfine: the network cannot be cut off. The limits are set where the system has them.
     """
     told: dict[str, Any] = {"limits": _limit(file_limit_bytes, open_files), "network": OPEN}
     if not network:
-        _cut_off()
-        told["network"] = CUT_OFF
+        told["network"] = _cut_off()
     return told
 
 
@@ -63,22 +65,6 @@ def confine_as_asked(frame: bytes) -> dict[str, Any]:
     return confine(**wanted)
 
 
-def check_network_can_be_cut_off(where: str) -> None:
-    """Try it in a process of its own. Raises `UserError` where it cannot be done here."""
-    import subprocess
-
-    done = subprocess.run(
-        [sys.executable, "-m", __name__], capture_output=True, text=True, timeout=_PROBE_S, check=False
-    )
-    if done.returncode:
-        raise UserError(
-            f"the network cannot be cut off here: {(done.stdout.strip() or done.stderr.strip())[-300:]}",
-            where=where,
-            remedy="leave it out, allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
-            "user.max_user_namespaces), or run it all in a container without network",
-        )
-
-
 def _limit(file_limit_bytes: int | None, open_files: int | None) -> dict[str, int]:
     try:
         import resource
@@ -89,23 +75,26 @@ def _limit(file_limit_bytes: int | None, open_files: int | None) -> dict[str, in
     for kind, name, limit in (*asked, (resource.RLIMIT_NOFILE, "open_files", open_files)):
         soft, hard = resource.getrlimit(kind)
         if limit is not None:
-            # Never more than there was; both, so that nothing in here can raise it again.
-            soft = min([limit, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY)])
+            # Never more than there may be; both, so that nothing in here can raise it again.
+            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (soft, soft))
         if soft != resource.RLIM_INFINITY:
             held[name] = soft
     return held
 
 
-def _cut_off() -> None:
+def _cut_off() -> str:
+    """Do it, and say what is cut off."""
+    import ctypes
+
     if sys.platform != "linux":
         raise CannotConfine("only Linux can give a process a network of its own")
     user, group = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     try:
-        before = _OWN_NETWORK.readlink()
+        before = os.readlink(_OWN_NETWORK)  # noqa: PTH115
         refused = ctypes.get_errno() if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) else 0
-        after = _OWN_NETWORK.readlink()
+        after = os.readlink(_OWN_NETWORK)  # noqa: PTH115
     except OSError as error:
         raise CannotConfine(f"it cannot be seen in {_OWN_NETWORK} ({error.strerror})") from error
     if refused:
@@ -114,13 +103,20 @@ def _cut_off() -> None:
         raise CannotConfine("the kernel gave no network namespace")
     # Names for the ids only: what may be read and written goes by the ids that the process had before.
     for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with suppress(OSError):
-            Path(f"/proc/self/{name}").write_text(content, encoding="ascii")
+        with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(content)
     _drop_capabilities(libc)
+    vsock = libc.socket(_AF_VSOCK, _SOCK_STREAM, 0)
+    if vsock < 0:
+        return CUT_OFF
+    os.close(vsock)
+    return BUT_VSOCK
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
     """In its own namespace a process begins as its master: that is more of the kernel than a model needs to reach."""
+    import ctypes
+
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise CannotConfine("the kernel has no PR_SET_NO_NEW_PRIVS")
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -132,4 +128,4 @@ if __name__ == "__main__":
     try:
         confine(network=False)
     except CannotConfine as error:
-        sys.exit(print(error) or 1)
+        sys.exit(str(error))

@@ -1,8 +1,8 @@
 """What a child process leaves behind: found by a mark in the environment, wherever it went, and killed.
 
 A process leaves its group and session by setsid() and its parent by forking twice; what it inherits of its environment
-it keeps. The runners of GitHub Actions and Jenkins find leftovers by such a mark too. Whoever clears its environment is
-found only as long as it is below the child in the tree of processes.
+it keeps. The runners of GitHub Actions and Jenkins find leftovers by such a mark too. A process that clears its
+environment is found only as long as it is below the child in the tree of processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import os
 import time
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ MARK = "BENCH_STARTED_BY"
 """The environment variable: marks of all that started a process, the outermost first, with commas between."""
 _SWEEP_S = 5.0
 _PAUSE_S = 0.005
-_own = f"{os.getpid()}-{uuid.uuid4().hex}"
+_own = f"{os.getpid()}-{os.urandom(16).hex()}"
 _count = itertools.count()
 
 
@@ -30,7 +29,7 @@ def new_mark() -> str:
     """A mark for one more child of this process. `marked` puts it into the child's environment."""
     global _own  # noqa: PLW0603 - a fork is another process
     if not _own.startswith(f"{os.getpid()}-"):
-        _own = f"{os.getpid()}-{uuid.uuid4().hex}"
+        _own = f"{os.getpid()}-{os.urandom(16).hex()}"
     return f"{_own}.{next(_count)}"
 
 
@@ -43,7 +42,8 @@ def below(pid: int) -> list[psutil.Process]:
     """The living descendants of a process, as the system knows them now."""
     import psutil
 
-    with contextlib.suppress(psutil.Error):
+    # Without a /proc to read, psutil fails in ways of its own: then nothing is found.
+    with contextlib.suppress(psutil.Error, OSError, IndexError):
         return psutil.Process(pid).children(recursive=True)
     return []
 
@@ -57,7 +57,8 @@ def sweep(mark: str, known: Sequence[psutil.Process] = ()) -> None:
 
     found, end = list(known), time.monotonic() + _SWEEP_S
     while True:
-        found += [process for process in psutil.process_iter() if process.pid != os.getpid() and _has(process, mark)]
+        with contextlib.suppress(psutil.Error, OSError, IndexError):
+            found += [each for each in psutil.process_iter() if each.pid != os.getpid() and _has(each, mark)]
         if not found or time.monotonic() > end:
             return
         for process in found:

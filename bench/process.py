@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import selectors
 import signal
 import site
 import subprocess
@@ -19,8 +20,6 @@ from bench import orphans, wire
 TAIL_BYTES = 4096
 LOG_BYTES = 16 * 2**20
 """What a log holds at most of what a child printed: a child that prints without end must not fill the disk."""
-_PENDING = 4
-"""Frames that may wait to be received; a child that says more has to wait itself."""
 _DRAIN_S = 1.0
 """How long what a child wrote before it ended may take to be read."""
 _KILL_S = 10.0
@@ -54,6 +53,9 @@ class ChildProcess:
     the tail of it, and `errors` gets its first `LOG_BYTES` and is closed in the end. `python` is this interpreter
     unless given. `folder` is where it works, this process's own folder unless given. Where memory runs out, the system
     ends the child before this process (Linux).
+
+    One frame waits to be received, and a child that says more has to wait itself. `results` is how many of its frames
+    may be larger than `wire.SMALL`; None: all. So a child cannot fill the memory of this process.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ChildProcess:
         errors: IO[bytes] | None = None,
         python: Interpreter | None = None,
         folder: str | None = None,
+        results: int | None = None,
     ) -> None:
         self._mark = orphans.new_mark()
         self._process = subprocess.Popen(
@@ -83,7 +86,8 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000", encoding="ascii")
         self._to_child = self._process.stdin
-        self._frames: queue.Queue[object] = queue.Queue(_PENDING)
+        self._frames: queue.Queue[object] = queue.Queue(1)
+        self._results, self._heard = results, 0
         self._silent = False
         self._ending: Ending | None = None
         self._exited, self._over = threading.Event(), threading.Event()
@@ -101,6 +105,14 @@ class ChildProcess:
     def ended(self) -> bool:
         """Whether the child was ended, or found ended, by `end`."""
         return self._ending is not None
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody stopped the child and let it go on, at any time since it was started (Linux)."""
+        if hasattr(os, "waitid"):
+            with contextlib.suppress(ChildProcessError):
+                return os.waitid(os.P_PID, self.pid, os.WCONTINUED | os.WNOHANG | os.WNOWAIT) is not None
+        return False
 
     def send(self, body: bytes) -> None:
         """One frame to the child. A child that is gone shows at the next `receive`."""
@@ -130,18 +142,21 @@ class ChildProcess:
         return cast("bytes", item)
 
     def end(self, grace_s: float = 2.0) -> Ending:
-        """End the child and all that it started, wherever that went (see `bench.orphans`)."""
+        """End the child and what it started, as far as that is found (see `bench.orphans`)."""
         if self._ending is None:
+            wire.farewell(self._to_child)
             with contextlib.suppress(OSError):
                 self._to_child.close()
             killed = not self._exited.wait(grace_s)
-            # Before it is gone: then its children have another parent.
-            below = orphans.below(self.pid)
-            self._kill_group()
-            orphans.sweep(self._mark, below)
-            self._ending = self._reaped(killed)
-            self._silent = True
-            self._over.set()
+            try:
+                # Before it is gone: then its children have another parent.
+                below = orphans.below(self.pid)
+                self._kill_group()
+                orphans.sweep(self._mark, below)
+            finally:
+                self._ending = self._reaped(killed)
+                self._silent = True
+                self._over.set()
             self._reader.join(_DRAIN_S)
         return self._ending
 
@@ -183,8 +198,11 @@ class ChildProcess:
     def _read(self, stream: IO[bytes]) -> None:
         with stream:
             try:
-                while (frame := wire.receive(stream)) is not None:
+                while (frame := wire.receive(stream, wire.SMALL if self._results == 0 else wire.LIMIT)) is not None:
+                    if self._results is not None and len(frame) > wire.SMALL:
+                        self._results -= 1
                     self._put(frame)
+                    self._heard += 1
             except (wire.WireError, OSError, ValueError) as error:
                 self._put(error if isinstance(error, wire.WireError) else wire.WireError(str(error)))
             finally:
@@ -205,11 +223,24 @@ class ChildProcess:
         else:
             self._process.wait()
         self._exited.set()
-        while self._reader.is_alive() and not self._over.is_set():
-            self._reader.join(_DRAIN_S)
-            if self._frames.empty():
-                break
+        # Twice without a sign of more: where all of this process stood still, the first wait says nothing.
+        quiet = 0
+        while quiet < 2 and self._reader.is_alive() and not self._over.is_set():
+            before = self._heard
+            self._reader.join(_DRAIN_S / 2)
+            more = self._heard != before or not self._frames.empty() or _readable(self._process.stdout)
+            quiet = 0 if more else quiet + 1
         self._put(_END)
+
+
+def _readable(stream: IO[bytes] | None) -> bool:
+    """Whether a read of the pipe would give something, or its end; False where the system cannot tell (Windows)."""
+    if stream is None:
+        return False
+    with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        return bool(selector.select(0))
+    return False
 
 
 class _Tail:

@@ -7,14 +7,18 @@ between two frames. What is written there all the same has no sign, and is told 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import struct
 import sys
-import threading
+import time
 from typing import IO
 
 LIMIT = 1 << 30
+SMALL = 1 << 20
+"""What a frame holds at most (bytes) that is not a result."""
+_FAREWELL_S = 30.0
 SIGN = b"\xc5BW\x01"
 _HEAD = struct.Struct(">4sI")
 
@@ -43,8 +47,16 @@ def send(stream: IO[bytes], body: bytes) -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> bytes | None:
-    """The next frame, or None at a clean end of stream. Raises `WireError` on a broken one."""
+def farewell(stream: IO[bytes]) -> None:
+    """In a parent: an empty frame, which tells the child that the stream ends on purpose. Never waits for the child."""
+    if hasattr(os, "set_blocking"):
+        with contextlib.suppress(OSError, ValueError):
+            os.set_blocking(stream.fileno(), False)
+            os.write(stream.fileno(), _HEAD.pack(SIGN, 0))
+
+
+def receive(stream: IO[bytes], limit: int = LIMIT) -> bytes | None:
+    """The next frame, or None at a clean end of stream. Raises `WireError` on one that is broken or over `limit`."""
     head = stream.read(_HEAD.size)
     if not head:
         return None
@@ -53,8 +65,8 @@ def receive(stream: IO[bytes]) -> bytes | None:
     if len(head) < _HEAD.size:
         raise WireError("the stream ended inside a frame's head")
     _, length = _HEAD.unpack(head)
-    if length > LIMIT:
-        raise WireError(f"a frame announces {length} bytes, over the limit of {LIMIT}")
+    if length > limit:
+        raise WireError(f"a frame announces {length} bytes, over the limit of {limit}")
     body = stream.read(length)
     if len(body) < length:
         raise WireError(f"the stream ended after {len(body)} of {length} bytes")
@@ -62,10 +74,16 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def end_with_parent(incoming: IO[bytes]) -> None:
-    """In a child that reads no more: end it, and the group that it leads, as soon as the parent is gone."""
+    """In a child that reads no more: end it, and the group that it leads, as soon as the parent is gone.
+
+    After a farewell it has time to end by itself, and the parent ends it when that is over.
+    """
+    # Here: the measuring process, whose start is a figure, has no use for it.
+    import threading
 
     def wait() -> None:
-        incoming.read(1)
+        if incoming.read(1):
+            time.sleep(_FAREWELL_S)
         if os.name == "posix" and os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)
         os._exit(1)

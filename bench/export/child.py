@@ -12,7 +12,7 @@ def main() -> None:
     """Do the work that stands on standard input."""
     incoming, outgoing = take_over()
     frame = receive(incoming)
-    if frame is None:
+    if not frame:
         return
     # While there is one thread, and before anything that was given is read.
     refusal = None

@@ -24,7 +24,7 @@ def main() -> None:
     from bench.record import codec
 
     frame = receive(incoming)
-    if frame is None:
+    if not frame:
         return
     end_with_parent(incoming)
     job = codec.unpack(frame, LayerJob)

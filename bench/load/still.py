@@ -20,6 +20,7 @@ TRIES = 3
 """How often the measuring is begun anew at most: a process that is stopped all the time cannot be measured."""
 _LEAST_NS = 10_000_000
 """A shorter sleep is none: no machine wakes up so soon."""
+STOPPED = "the process was stopped from outside for a while (SIGCONT)"
 
 
 class Disturbed(Exception):
@@ -27,9 +28,10 @@ class Disturbed(Exception):
 
 
 class Still:
-    """Notices that the process stood still. A context manager; in the main thread it has a handler for SIGCONT inside.
+    """Notices that the process stood still since this object was made.
 
-    Sleep is told by the clock that counts it (Linux: CLOCK_BOOTTIME) running ahead of the one that does not.
+    A context manager: inside, and in the main thread, it has a handler for SIGCONT. Outside it sees sleep only, which
+    is told by the clock that counts it (Linux: CLOCK_BOOTTIME) running ahead of the one that does not.
     """
 
     def __init__(self) -> None:
@@ -57,7 +59,7 @@ class Still:
         if slept_ns > _LEAST_NS:
             raise Disturbed(f"the machine slept for {slept_ns / 1e9:.3g} s")
         if stopped:
-            raise Disturbed("the process was stopped from outside for a while (SIGCONT)")
+            raise Disturbed(STOPPED)
 
     def undisturbed(self, make: Callable[[], T], anew: Callable[[str], None]) -> T:
         """What `make` gives, with no stillness from its beginning to its end.

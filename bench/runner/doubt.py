@@ -52,7 +52,7 @@ def of_observation(seen: Observation, plan: Plan) -> str | None:
 
 
 def of_latencies(latency_ns: npt.NDArray[np.generic]) -> str | None:
-    """Of raw latencies: whole nanoseconds, none of them below nothing."""
+    """Of raw latencies: whole nanoseconds, none negative."""
     if latency_ns.ndim != 1 or latency_ns.dtype.kind != "i":
         return f"latencies are {latency_ns.ndim}-dimensional {latency_ns.dtype}, and not a row of whole nanoseconds"
     if latency_ns.size and latency_ns.min() < 0:

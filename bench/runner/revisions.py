@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import wire
+from bench import orphans, wire
 from bench.errors import UserError
 from bench.process import ChildProcess, describe_exit
 from bench.record.observation import Failure
@@ -89,8 +89,11 @@ def checked_out(revisions: tuple[str, str], scratch: Path) -> Iterator[tuple[tup
 
 
 def prepare(command: str, name: str, folder: Path) -> None:
-    """Run `command` once in the worktree of a revision, `PREPARE_S` at most. Raises `UserError` where it fails."""
-    done = run_command(command, folder, PREPARE_S)
+    """Run `command` once in the worktree of a revision, `PREPARE_S` at most. Raises `UserError` where it fails.
+
+    A service that it starts in a session of its own stays: the rounds may need it.
+    """
+    done = run_command(command, folder, PREPARE_S, services_stay=True)
     if isinstance(done, Failure):
         raise UserError(
             f"it could not be prepared: {done.reason}\n{done.tail}".rstrip(),
@@ -99,10 +102,20 @@ def prepare(command: str, name: str, folder: Path) -> None:
         )
 
 
-def run_command(command: str, folder: Path, timeout_s: float) -> dict[str, float] | Failure:
-    """Run `command` in `folder` by a fresh process: wall and CPU time (s), peak resident set (B), or why it failed."""
-    job = {"command": command, "folder": str(folder), "environment": dict(os.environ)}
-    with ChildProcess("bench.worker.command") as child:
+def run_command(
+    command: str, folder: Path, timeout_s: float, *, services_stay: bool = False
+) -> dict[str, float] | Failure:
+    """Run `command` in `folder` by a fresh process: wall and CPU time (s), peak resident set (B), or why it failed.
+
+    What it leaves behind is ended, but with `services_stay` for what has a session of its own.
+    """
+    job = {
+        "command": command,
+        "folder": str(folder),
+        "environment": dict(os.environ),
+        "inherited": [] if services_stay else [orphans.MARK],
+    }
+    with ChildProcess("bench.worker.command", results=1) as child:
         deadline = time.monotonic() + timeout_s
         child.send(json.dumps(job).encode())
         try:

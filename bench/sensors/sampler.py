@@ -253,7 +253,6 @@ class Sampler:
     def _where(self) -> str:
         """Which sensor a sampler hangs in that does not answer, as it says itself when it is told to end."""
         assert self._process is not None
-        self._process.send(b"")
         self._process.end(grace_s=WORD_S)
         _, known, name = self._process.tail().rpartition(STOOD_IN)
         return f", as it hangs in reading {name}" if known else ""
@@ -275,8 +274,6 @@ class Sampler:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            # A farewell, or it takes the end of its input for the end of this process.
-            process.send(b"")
             # After trouble there is nothing to wait for.
             process.end(grace_s=0.0 if self._trouble is not None else self._timeout_s)
             process.close()

@@ -53,7 +53,7 @@ def main() -> int:
     parent = os.getppid()
     incoming, outgoing = wire.take_over()
     first = wire.receive(incoming)
-    if first is None:
+    if not first:
         return 0
     try:
         setup = unpack(first, Setup)

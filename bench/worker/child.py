@@ -14,7 +14,7 @@ import sys
 import time
 from typing import IO, Any
 
-from bench import confine, wire
+from bench import wire
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -22,12 +22,15 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 def main() -> None:
     """Answer one job."""
     started = time.perf_counter_ns()
+    # From here on imports are in no figure, but for the runtime's own.
+    from bench import confine
+
     incoming, outgoing = wire.take_over()
-    _stay_together()
+    _stay_together(incoming)
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
-    if frame is None:
+    if not frame:
         return
     # While there is one thread: NumPy starts more.
     fence: dict[str, Any] | str
@@ -56,17 +59,24 @@ def main() -> None:
     Measurement(job, talk, started, import_ns, fence).answer()
 
 
-def _stay_together() -> None:
+def _stay_together(incoming: IO[bytes]) -> None:
     """A parent that is killed takes this process along, whatever it hangs in, and what this process starts stays below.
 
-    On Linux: a process that loses its parent in a double fork gets this one as its parent.
+    On Linux: a process that loses its parent in a double fork gets this one as its parent. The thread that started this
+    process counts as its parent, and waits for it.
     """
     if sys.platform == "linux":
         import ctypes
+        import select
 
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        # The signal tells of no death before that call.
+        poll = select.poll()
+        poll.register(incoming, 0)
+        if poll.poll(0):
+            sys.exit("the process that started this one is gone, or has let go of it")
 
 
 def _import_runtime(frame: bytes, outgoing: IO[bytes]) -> int:

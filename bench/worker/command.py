@@ -18,21 +18,25 @@ from bench import wire
 
 
 def main() -> None:
-    """Answer one job: `command` (for /bin/sh) in `folder` with the environment `environment`."""
+    """Answer one job: `command` (for /bin/sh) in `folder` with the environment `environment`.
+
+    Of this process's own environment it gets the variables `inherited`.
+    """
     incoming, outgoing = wire.take_over()
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
-    if frame is None:
+    if not frame:
         return
     # The command is of this process's group: a harness that is killed takes it along.
     wire.end_with_parent(incoming)
     wire.send(outgoing, json.dumps(_run(**json.loads(frame))).encode())
 
 
-def _run(command: str, folder: str, environment: dict[str, str]) -> dict[str, float]:
+def _run(command: str, folder: str, environment: dict[str, str], inherited: list[str]) -> dict[str, float]:
     """Wall and CPU time (s), peak resident set (B) of the largest of its processes, and how it ended."""
     os.chdir(folder)
+    environment |= {name: os.environ[name] for name in inherited}
     before = time.perf_counter()
     # Python ignores SIGPIPE, which a shell's pipes need.
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environment, setsigdef=[signal.SIGINT, signal.SIGPIPE])

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from bench import wire
+from bench.load.still import STOPPED, Disturbed, Still
 from bench.process import UNENDED, ChildProcess, Interpreter, describe_exit
 from bench.record.case import Case
 from bench.record.codec import pack, unpack
@@ -39,7 +40,9 @@ OnProgress = Callable[[str, int, float | None], None]
 _BEGINS = {"before-load": "load", "after-load": "first", "measure-start": "measure", "measure-end": "evaluate"}
 """The phase that begins at an edge."""
 _SHOWN = ("load", "warm-up", "measure", "evaluate")
-"""The phases that last long enough for someone to read of them."""
+"""The phases that last long enough to be shown."""
+_CLOSE_S = 5.0
+"""What closing the session may last at least, however long the errands took."""
 _REASON_CHARS = 2000
 """How much of a reason is kept: it comes from the process, and a runtime may put anything into its errors."""
 
@@ -74,6 +77,7 @@ def measure(
     """
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
+        still = Still()
         spawned_ns = time.perf_counter_ns()
         child = stack.enter_context(worker(job.case, scratch, python=python))
         job = msgspec.structs.replace(job, spawned_ns=spawned_ns, invocation=invocation)
@@ -82,13 +86,20 @@ def measure(
         child.send(pack(job))
         if on_progress is not None:
             on_progress("start", 0, None)
+
+        def at_edge(name: str) -> Go:
+            watcher.snapshot(name)
+            return Go(_stillness(child, still) if name == "after-load" else None)
+
         try:
-            answer = listen(child, job.plan.timeout_s, deadline, "start", Finished, watcher, on_progress)
+            answer = listen(child, job.plan.timeout_s, deadline, "start", Finished, at_edge, on_progress)
         finally:
             telemetry = watcher.finish()
         told: dict[str, object] = {}
         if isinstance(answer, Finished):
-            told = _errands(child, job, deadline, watcher, on_progress)
+            told = _errands(child, job, deadline, on_progress)
+            if told:
+                deadline = max(deadline, time.monotonic() + _CLOSE_S)
             # A process that an errand ended cannot close its session: the errand says why.
             closed = Closed() if child.ended else listen(child, job.plan.timeout_s, deadline, "close", Closed)
             answer = closed if isinstance(closed, Failure) else answer
@@ -112,15 +123,22 @@ def measure(
         return Observation(case=job.case, invocation=invocation, status="failed", failure=answer, telemetry=telemetry)
 
 
-def _errands(
-    child: ChildProcess, job: Job, deadline: float, watcher: Watcher, on_progress: OnProgress | None
-) -> dict[str, object]:
+def _stillness(child: ChildProcess, still: Still) -> str | None:
+    """How the child stood still since it was started: it has no eyes for that itself before the runtime is there."""
+    try:
+        still.check()
+    except Disturbed as why:
+        return str(why)
+    return STOPPED if child.was_stopped else None
+
+
+def _errands(child: ChildProcess, job: Job, deadline: float, on_progress: OnProgress | None) -> dict[str, object]:
     """What became of the errands. They come last: whatever happens there, the case has its figures."""
     told: dict[str, object] = {}
     for name in job.errands:
         if on_progress is not None:
             on_progress(f"evaluate {name}", 0, None)
-        last = listen(child, job.plan.timeout_s, deadline, f"evaluate {name}", Done, watcher)
+        last = listen(child, job.plan.timeout_s, deadline, f"evaluate {name}", Done)
         told[name] = {"failed": last.reason} if isinstance(last, Failure) else {"seconds": last.seconds}
     return told
 
@@ -131,12 +149,13 @@ def listen(
     deadline: float,
     phase: str,
     until: type[Word],
-    watcher: Watcher | None = None,
+    at_edge: Callable[[str], Go] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Word | Failure:
     """The child's word of the kind `until`, or why there is none at `deadline` (monotonic clock, s).
 
     `timeout_s` is the time that the child had in all, for the sentence; `phase` is what it is in.
+    `at_edge` is called with the name of each edge and gives what the child is then told.
     """
     while True:
         message = _heard(child, timeout_s, deadline, phase)
@@ -148,9 +167,7 @@ def listen(
                 _show(phase, on_progress)
             case Edge(name=name) if name in _BEGINS:
                 phase = _BEGINS[name]
-                if watcher is not None:
-                    watcher.snapshot(name)
-                child.send(pack(Go()))
+                child.send(pack(at_edge(name) if at_edge is not None else Go()))
                 # Only now: the edge is taken and the child is at work again.
                 _show(phase, on_progress)
             case Progress():
@@ -200,4 +217,4 @@ def worker(case: Case, scratch: str, *, python: Interpreter | None = None) -> Ch
     """
     count = str(case.threads)
     environment = {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": count, "TMPDIR": scratch}
-    return ChildProcess("bench.worker.child", environment=environment, python=python, folder=scratch)
+    return ChildProcess("bench.worker.child", environment=environment, python=python, folder=scratch, results=1)

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -19,14 +19,14 @@ from bench.load import table
 from bench.load.base import CLOCK, Measured, OptionError, Settings, Watch, quiet_collector
 from bench.load.still import Disturbed, Still
 from bench.load.warmup import NONE, warm_up
-from bench.record.codec import pack
+from bench.record.codec import pack, unpack
 from bench.record.observation import ColdStart, Phase, Warmup
 from bench.runtimes.base import Opening, Session, SessionError
 from bench.runtimes.table import RUNTIMES, make_ready, open_session
 from bench.worker import inputs
 from bench.worker.evaluate import write_outputs
 from bench.worker.lanes import open_crew
-from bench.worker.messages import Closed, Done, Edge, Entered, Errand, Finished, FromChild, Job, Progress, Refused
+from bench.worker.messages import Closed, Done, Edge, Entered, Errand, Finished, FromChild, Go, Job, Progress, Refused
 
 HEAVY = ("tensorflow", "keras", "tf2onnx", "torch", "polars", "sklearn", "scipy", "pandas")
 """Modules that a measuring process must not hold; what it finds of them is reported with the result."""
@@ -52,16 +52,17 @@ class Talk:
         except OSError as error:
             sys.exit(f"the pipe to the harness is closed ({error})")
 
-    def edge(self, name: str) -> None:
-        """Tell the parent that a phase ends and wait until the snapshot is taken."""
+    def edge(self, name: str) -> Go:
+        """Tell the parent that a phase ends and wait until the snapshot is taken; what the parent says to that."""
         self.say(Edge(name, time.perf_counter_ns()))
         try:
             go = wire.receive(self._incoming)
         except (OSError, wire.WireError) as error:
             raise SessionError(f"the pipe from the harness was closed inside the process ({error})") from error
-        if go is None:
-            # The parent is gone: nobody is left to answer to.
+        if not go:
+            # The parent is gone, or has said farewell: nobody is left to answer to.
             os._exit(1)
+        return unpack(go, Go)
 
 
 class Measurement:
@@ -100,6 +101,8 @@ class Measurement:
                 use_reserve()
                 limit = self._job.plan.memory_limit_bytes
                 self._refuse(f"out of memory (limit {limit // 2**20} MiB)" if limit else "out of memory")
+            elif _has_errno(error, errno.EFBIG):
+                self._refuse(f"{error}: {self._file_limit()}")
             elif isinstance(error, SessionError | OptionError):
                 self._refuse(str(error))
             elif isinstance(error, Disturbed):
@@ -123,6 +126,10 @@ class Measurement:
         self._tell("close")
         self._opened[0].close()
         return Closed()
+
+    def _file_limit(self) -> str:
+        limit = self._job.plan.confinement.file_limit_bytes
+        return f"over the limit of {limit / 2**20:g} MiB (file_limit_mb)" if limit else "over the system's limit"
 
     def _refuse(self, reason: str) -> None:
         self._talk.say(Refused(reason=reason, phase=self._phase))
@@ -155,7 +162,7 @@ class Measurement:
         before = CLOCK()
         session = open_session(job.case.runtime, opening)
         load_ns = CLOCK() - before
-        self._talk.edge("after-load")
+        go = self._talk.edge("after-load")
         placement = session.placement()
 
         self._enter("first")
@@ -165,7 +172,7 @@ class Measurement:
         first_ns = CLOCK() - before
 
         cold = None
-        if job.spawned_ns is not None and self._ran_on():
+        if job.spawned_ns is not None and self._ran_on(go.stood_still):
             cold = ColdStart(
                 process_start_ns=self._started - job.spawned_ns,
                 import_ns=self._import_ns,
@@ -230,16 +237,21 @@ class Measurement:
             self._talk.edge("measure-end")
         return warmup, found
 
-    def _ran_on(self) -> bool:
-        """Whether the process ran on from its beginning; where its start is what is measured, that has to be."""
+    def _ran_on(self, seen: str | None) -> bool:
+        """Whether the process ran on since it was started; where its start is what is measured, that has to be.
+
+        `seen` is how it stood still until it was loaded, as the parent saw it. Raises `Disturbed`.
+        """
         try:
             self._still.check()
         except Disturbed as why:
-            if not table.SCENARIOS[self._job.case.scenario].warms_up:
-                raise
-            self._stillness.append(f"the start is not timed, as {why} meanwhile")
-            return False
-        return True
+            seen = seen or str(why)
+        if seen is None:
+            return True
+        if not table.SCENARIOS[self._job.case.scenario].warms_up:
+            raise Disturbed(seen)
+        self._stillness.append(f"the start is not timed, as {seen} meanwhile")
+        return False
 
     def _begin(self) -> None:
         if self._phase == "measure":
@@ -275,11 +287,17 @@ def _facts() -> dict[str, object]:
 
 def _is_of_memory(error: BaseException | None) -> bool:
     """Whether there was no memory, also where a runtime says so in an error of its own."""
+    return any(isinstance(each, MemoryError) for each in _causes(error)) or _has_errno(error, errno.ENOMEM)
+
+
+def _has_errno(error: BaseException | None, number: int) -> bool:
+    return any(getattr(each, "errno", None) == number for each in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-            return True
+        yield error
         error = error.__cause__
-    return False
 
 
 def _reset_peak() -> bool:

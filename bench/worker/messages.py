@@ -21,7 +21,7 @@ from bench.record.observation import (
 )
 from bench.record.profile import Profile
 
-VERSION = 6
+VERSION = 7
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,9 @@ class ProfileJob(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Go(msgspec.Struct, frozen=True, tag=True):
-    """Parent to child: carry on after an edge."""
+    """Parent to child: carry on after an edge. `stood_still` says how the process did so since it was started."""
+
+    stood_still: str | None = None
 
 
 class Entered(msgspec.Struct, frozen=True, tag=True):

@@ -30,7 +30,7 @@ def main() -> None:
     # Ctrl-C belongs to the parent, which ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = wire.receive(incoming)
-    if frame is None:
+    if not frame:
         return
     wire.end_with_parent(incoming)
     job = json.loads(frame)

@@ -250,7 +250,7 @@ def _arrays(path: Path) -> dict[str, Array]:
                 "the data holds Python objects (dtype object)", where=str(path), remedy="store plain numeric arrays"
             ) from error
         # What is no file of NumPy's own, it takes for a pickle.
-        reason = "it is not a file of NumPy" if "pickle" in str(error) else error or type(error).__name__
+        reason = "it is not a file of NumPy" if "pickled" in str(error) else error or type(error).__name__
         raise UserError(
             f"the data cannot be read: {reason}",
             where=str(path),

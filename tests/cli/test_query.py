@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from bench.errors import UserError
 from bench.record.metric import METRICS
 from bench.store import query, tables
+from bench.store.atomic import write_through
 from bench.store.manifest import NAME
 from bench.store.tables import CASES, LATENCIES
 from tests.conftest import bench
@@ -172,6 +175,34 @@ def test_an_answer_is_written_to_a_file_whole(work: Path, suffix: str) -> None:
     read = pl.read_parquet if suffix == ".parquet" else pl.read_csv
     assert read(work / f"x{suffix}").height == 4 * SAMPLES
     assert [path.name for path in work.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="there is no limit on the size of files")
+def test_what_the_disk_refuses_is_no_fault_of_the_query_nor_of_a_table(work: Path) -> None:
+    import resource
+
+    frame = pl.DataFrame({"x": range(2_000)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    big = query.ask(work / "results", "SELECT a.start_ns FROM latencies a CROSS JOIN cases b")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        for write in (
+            lambda: big.write(work / "answer.parquet"),
+            lambda: big.write(work / "answer.csv"),
+            lambda: write_through(work / "table", frame.write_parquet),
+        ):
+            with pytest.raises(UserError, match="cannot write there: File too large"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in work.iterdir()] == ["results"]
+
+
+def test_a_plan_that_fails_midway_leaves_nothing_in_the_answer(work: Path) -> None:
+    many = pl.LazyFrame({"x": range(500_000)})
+    fails = pl.concat([many, pl.LazyFrame({"x": ["none"]}).select(pl.col("x").cast(pl.Int64))])
+    query.Query((fails, pl.LazyFrame({"x": [1]})), (), work / "results").write(work / "answer.csv")
+    assert (work / "answer.csv").read_text() == "x\n1\n"
 
 
 def test_a_file_of_a_run_is_never_written_over(work: Path) -> None:

@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from bench.confine import CUT_OFF, OPEN
+from bench.confine import BUT_VSOCK, CUT_OFF, OPEN
+from bench.errors import UserError
+from bench.runner.fence import check_network_can_be_cut_off
 from bench.worker.measure import measure
 from tests.conftest import bench
 from tests.trust.captive import LARGE, Nobody, captive, job, plan
@@ -30,6 +33,15 @@ def has_namespaces() -> bool:
 
 
 needs_namespaces = pytest.mark.skipif(not has_namespaces(), reason="this kernel allows no user and network namespace")
+
+
+def cut_off() -> str:
+    """What a row says on this machine when the network is cut off."""
+    try:
+        socket.socket(socket.AF_VSOCK).close()
+    except OSError:
+        return CUT_OFF
+    return BUT_VSOCK
 
 
 @pytest.fixture
@@ -72,12 +84,40 @@ def test_what_a_runtime_leaves_behind_is_gone_and_its_limits_hold(
 
 @needs_namespaces
 def test_the_row_says_what_held(tmp_path: Path) -> None:
-    for asked, network in ((plan(), OPEN), (plan(network=False, file_limit_bytes=LARGE), CUT_OFF)):
+    for asked, network in ((plan(), OPEN), (plan(network=False, file_limit_bytes=LARGE), cut_off())):
         seen = measure(job(tmp_path, asked), 0, Nobody())
         assert seen.status == "ok", seen.failure
         assert seen.facts["network"] == network
     assert seen.facts["limits"]["file_bytes"] == LARGE
     assert seen.facts["limits"]["core_bytes"] == 0
+
+
+def test_a_file_over_the_limit_is_a_reason_that_names_it(tmp_path: Path) -> None:
+    asked = structs.replace(job(tmp_path, plan(file_limit_bytes=64)), outputs=str(tmp_path / "outputs.npz"))
+    seen = measure(asked, 0, Nobody())
+    assert seen.failure is not None
+    assert "File too large: over the limit of 6.10352e-05 MiB (file_limit_mb)" in seen.failure.reason
+
+
+_LIMITS = """
+import resource
+from bench.confine import confine
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+confine(open_files=100)
+print(resource.getrlimit(resource.RLIMIT_NOFILE), hard)
+"""
+
+
+def test_a_process_may_have_as_many_files_as_are_asked_for_where_the_system_allows_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _LIMITS], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(100, 100)")
+
+
+def test_a_machine_too_slow_to_tell_has_no_run_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.runner.fence._PROBE_S", 0.001)
+    with pytest.raises(UserError, match="could not be found out within"):
+        check_network_can_be_cut_off("--no-network")
 
 
 _CASE = """
@@ -141,7 +181,7 @@ def test_export_and_measuring_both_go_without_and_the_manifest_keeps_it(tmp_path
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     (row,) = told["cases"]
-    assert row["facts"]["network"] == CUT_OFF
+    assert row["facts"]["network"] == cut_off()
     assert row["metrics"]["peak_rss"]["value"] > 0, "memory is still read from outside"
     (manifest,) = tmp_path.glob("results/*/manifest.json")
     assert json.loads(manifest.read_bytes())["plan"]["confinement"]["network"] is False
