@@ -18,7 +18,7 @@ def installed(module: str) -> bool:
 
 
 def judges() -> bool:
-    """Whether this install makes tables and intervals. One that has only a part of it keeps runs as the slim one does."""
+    """Whether this install makes tables and intervals. With only a part of it, runs are kept as the slim one keeps them."""
     return installed("polars") and installed("scipy")
 
 

@@ -18,7 +18,7 @@ import bench
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(6 * 3600)]
 
-LONG_S = float(os.environ.get("BENCH_SOAK_S", 7200))
+LONG_S = float(os.environ.get("BENCH_SOAK_S", "7200"))
 SETTLING = 3
 """Rounds until everything that is imported late is there."""
 MOST_GROWTH = 0.02
