@@ -18,7 +18,7 @@ def installed(module: str) -> bool:
 
 
 def judges() -> bool:
-    """Whether this install makes tables and intervals. With only a part of it, runs are kept as the slim one keeps them."""
+    """Whether tables and intervals are made here. With only a part of what it takes, runs are kept as in the slim install."""
     return installed("polars") and installed("scipy")
 
 
