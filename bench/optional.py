@@ -18,7 +18,7 @@ def installed(module: str) -> bool:
 
 
 def judges() -> bool:
-    """Whether tables and intervals are made here. With only a part of what it takes, runs are kept as in the slim install."""
+    """Whether this install makes tables and intervals; with only a part of it, it keeps runs as the slim one does."""
     return installed("polars") and installed("scipy")
 
 
