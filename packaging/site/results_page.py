@@ -127,7 +127,7 @@ _ROW = (
     "Robustness",
     "Cell",
 )
-_MANIFEST = ("Manifest", "Plan", "Case", "ModelEntry", "Training", "Epoch", "Measurement", "Environment")
+_MANIFEST = ("Manifest", "Plan", "Confinement", "Case", "ModelEntry", "Training", "Epoch", "Measurement", "Environment")
 _PROFILE = ("Profile", "OperatorTime")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -77,7 +78,7 @@ def test_every_key_of_a_suite_is_in_the_reference_with_its_default() -> None:
     page = maker("toml_page").markdown()
     measure = page[page.index("{ #suite-measure }") :]
     for name, field in Measure.model_fields.items():
-        default = "–" if field.default is None else f"`{field.default}`"
+        default = "–" if field.default is None else f"`{json.dumps(field.default)}`"
         assert re.search(rf"^\| `{name}` \| .* \| {default} \|", measure, re.MULTILINE), name
 
 
