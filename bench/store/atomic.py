@@ -39,7 +39,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 class _Remembering(io.RawIOBase):
-    """A file to be written, from its beginning on, which remembers what the disk refused."""
+    """A file to be written from its beginning on, which remembers what the disk refused."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -55,16 +55,9 @@ class _Remembering(io.RawIOBase):
             self.refused = error
             raise
 
-    def truncate(self, size: int | None = None, /) -> int:
-        self._file.seek(size or 0)
-        return self._file.truncate()
-
 
 def write_through(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """As `write_with`, for a library that writes to a file object and keeps to itself why the disk refused.
-
-    `truncate(0)` empties the file for another try.
-    """
+    """As `write_with`, for a library that writes to a file object and keeps to itself why the disk refused."""
 
     def fill(part: Path) -> None:
         with part.open("wb") as file:

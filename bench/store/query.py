@@ -107,9 +107,9 @@ class Query:
             UserError: the query cannot be done, the file's name ends in something else, or it would lie in a run or
                 baseline.
         """
-        writers: dict[str, Callable[[IO[bytes]], object]] = {
-            ".parquet": lambda file: self._done(lambda lazy: lazy.sink_parquet(_emptied(file), compression="zstd")),
-            ".csv": lambda file: self._done(lambda lazy: _flat(lazy).sink_csv(_emptied(file))),
+        writers: dict[str, Callable[[pl.LazyFrame, IO[bytes]], object]] = {
+            ".parquet": lambda lazy, file: lazy.sink_parquet(file, compression="zstd"),
+            ".csv": lambda lazy, file: _flat(lazy).sink_csv(file),
         }
         suffix = path.suffix.lower()
         if suffix not in writers:
@@ -121,7 +121,9 @@ class Query:
                 where=str(path),
                 remedy="write elsewhere",
             )
-        write_through(path, writers[suffix])
+        write = writers[suffix]
+        # A file for each plan: Polars may still write to that of one which failed.
+        self._done(lambda lazy: write_through(path, lambda file: write(lazy, file)))
 
     def csv(self) -> str:
         """The whole answer as CSV, as `write` has it. Raises `UserError` where the query cannot be done."""
@@ -238,12 +240,6 @@ def _run(folder: Path, manifest: Manifest) -> dict[str, Any]:
         **{name: getattr(machine, name) for name in plain},
         **{name.replace("-", "_"): machine.packages.get(name) for name in _PACKAGES},
     }
-
-
-def _emptied(file: IO[bytes]) -> IO[bytes]:
-    """Without what a plan that could not be done has left."""
-    file.truncate(0)
-    return file
 
 
 def _flat(lazy: pl.LazyFrame) -> pl.LazyFrame:

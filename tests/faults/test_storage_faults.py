@@ -252,7 +252,13 @@ def test_a_process_that_is_let_in_after_the_run_was_ended_leaves_it_as_it_is(
     ended = bench("run", "--resume", "latest", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     before = {path: path.read_bytes() for path in folder.glob("*.parquet")}
-    psutil.Process(late.pid).resume()
+
+    def over() -> bool:
+        # It stops each time that it opens the lock.
+        late.process.send_signal(signal.SIGCONT)
+        return late.process.poll() is not None
+
+    assert until(over, 120), late.told()
     assert late.wait() == 0, late.told()
     assert {path: path.read_bytes() for path in folder.glob("*.parquet")} == before
     check_whole(folder)

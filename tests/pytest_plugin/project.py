@@ -71,7 +71,10 @@ OPTIONS = ("-v", "-rA", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 def inside(pytester: pytest.Pytester, *arguments: str) -> tuple[int, str]:
     """Pytest in the project at `pytester.path`, inside this process: its exit code and all that it printed."""
-    done = pytester.runpytest_inprocess(*OPTIONS, *arguments)
+    with pytest.MonkeyPatch.context() as patched:
+        # pytest-benchmark measures nothing where it takes itself for one of several workers.
+        patched.delenv("PYTEST_XDIST_WORKER", raising=False)
+        done = pytester.runpytest_inprocess(*OPTIONS, *arguments)
     return int(done.ret), f"{done.stdout}\n{done.stderr}"
 
 

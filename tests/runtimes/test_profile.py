@@ -238,6 +238,7 @@ def test_many_short_nodes_do_not_take_longer_than_the_inference_that_they_make_u
     assert found.profiler_ns > found.total_ns, "and that the profiler costs more than they do is told"
 
 
+@pytest.mark.alone
 def test_long_nodes_keep_their_time(tmp_path: Path) -> None:
     opening = chain(tmp_path / "chain.onnx", 10, 768)
     found = profile("onnxruntime", opening, ones(opening), 0.3)
