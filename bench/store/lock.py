@@ -34,6 +34,10 @@ def alone(folder: Path) -> Iterator[None]:
         raise Busy(
             "another process is measuring this run", where=str(folder), remedy="wait for it, or stop it first"
         ) from None
+    except FileNotFoundError as error:
+        raise Busy(
+            "another process has just ended this run", where=str(folder), remedy="see `bench list runs`"
+        ) from error
     except OSError as error:
         raise storage_error(error, folder) from error
     try:

@@ -285,9 +285,14 @@ def _facts() -> dict[str, object]:
     }
 
 
+_UNMAPPED = "failed to map segment from shared object"
+
+
 def _is_of_memory(error: BaseException | None) -> bool:
     """Whether there was no memory, also where a runtime says so in an error of its own."""
-    return any(isinstance(each, MemoryError) for each in _causes(error)) or _has_errno(error, errno.ENOMEM)
+    # The last is what the loader of shared libraries says of it.
+    told = any(isinstance(each, MemoryError) or _UNMAPPED in str(each) for each in _causes(error))
+    return told or _has_errno(error, errno.ENOMEM)
 
 
 def _has_errno(error: BaseException | None, number: int) -> bool:
