@@ -21,6 +21,7 @@ from bench.errors import UserError
 from bench.record.measurement import Measurement
 from bench.store.columns import case_columns, figure_columns
 from bench.store.snapshot import CASE_SCHEMA, FIGURE_SCHEMA, Snapshot
+from bench.store.version import check_version
 
 SCHEMA = 1
 
@@ -184,12 +185,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 def _check_schema(content: bytes, path: Path) -> None:
     schema = msgspec.json.decode(content, type=_Version).schema
-    if schema > SCHEMA:
-        raise UserError(
-            f"the baseline was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
-            where=str(path),
-            remedy="update counterpoise",
-        )
+    check_version("the baseline", schema, SCHEMA, path)
 
 
 def _bytes(path: Path) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 
 from bench.errors import UserError, unknown
 from bench.record.codec import from_json
+from bench.store.version import check_version
 
 SCHEMA = 2
 NAME = "fleet.json"
@@ -34,12 +35,7 @@ def read_as(folder: Path, kind: type[T]) -> T:
     try:
         content = path.read_bytes()
         schema = from_json(content, _Schema).schema
-        if schema > SCHEMA:
-            raise UserError(
-                f"the fleet was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
-                where=str(path),
-                remedy="update counterpoise",
-            )
+        check_version("the fleet", schema, SCHEMA, path)
         return from_json(content, kind)
     except OSError as error:
         raise UserError(

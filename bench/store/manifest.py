@@ -14,6 +14,7 @@ from bench.record.codec import from_json, json_bytes
 from bench.record.environment import Environment
 from bench.record.observation import Plan
 from bench.store.atomic import write_bytes
+from bench.store.version import check_version
 
 SCHEMA = 1
 NAME = "manifest.json"
@@ -80,12 +81,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     try:
         schema = msgspec.json.decode(content, type=_Schema).schema
-        if schema > SCHEMA:
-            raise UserError(
-                f"the run was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
-                where=str(path),
-                remedy="update counterpoise",
-            )
+        check_version("the run", schema, SCHEMA, path)
         return from_json(content, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(

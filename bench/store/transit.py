@@ -18,6 +18,7 @@ from bench.store import journal, profiles
 from bench.store.atomic import write_bytes
 from bench.store.manifest import NAME as MANIFEST
 from bench.store.manifest import Manifest
+from bench.store.version import check_version
 from bench.zoo.inside import inside
 
 SCHEMA = 1
@@ -130,12 +131,7 @@ def _read(folder: Path, shown: Path) -> Transit:
         ) from error
     try:
         schema = msgspec.json.decode(content, type=_Schema).schema
-        if schema > SCHEMA:
-            raise UserError(
-                f"the run was written by a newer version (schema {schema}, this one reads up to {SCHEMA})",
-                where=str(shown / NAME),
-                remedy="update counterpoise here",
-            )
+        check_version("the run", schema, SCHEMA, shown / NAME, remedy="update counterpoise here")
         return from_json(content, Transit)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"the list is damaged: {error}", where=str(shown / NAME), remedy=_AGAIN) from error
