@@ -152,10 +152,13 @@ def _own_side(address: str) -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    """What it was in the first place: Dask puts "failed to start" around it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+    """What it was in the first place, the last of the causes that has words: Dask puts "failed to start" around it."""
+    told = type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None:
+        told = " ".join(str(cause).split()) or told
+        cause = cause.__cause__
+    return told
 
 
 def schedule(host: str, port: int, say: Say, *, tls: Tls | None = None, lost_after_s: float = 60.0) -> None:
