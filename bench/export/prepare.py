@@ -248,6 +248,8 @@ class _Desk:
                     if isinstance(message, msg.Started):
                         at_work = message.wanted
                     elif isinstance(message, msg.Finished):
+                        # It ends by itself, with all that it holds written.
+                        child.end()
                         return None
                     else:
                         self._take(message, child)

@@ -73,8 +73,10 @@ def _compared(job: LayerJob) -> LayerTable:
             return _none(job.artifact, f"the comparison was not over after {TIMEOUT_S:g} s")
         except WireError as error:
             return _none(job.artifact, f"the comparison ended: {error}")
+        # After its answer it ends by itself.
+        ending = child.end()
         if frame is None:
-            return _none(job.artifact, describe_exit(child.end(), "comparing layers"))
+            return _none(job.artifact, describe_exit(ending, "comparing layers"))
         try:
             return unpack(frame, LayerTable)
         except msgspec.MsgspecError as error:
