@@ -85,14 +85,14 @@ class ChildProcess:
         assert self._process.stderr is not None
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000", encoding="ascii")
-        self._to_child = self._process.stdin
+        self._to_child, self._from_child = self._process.stdin, self._process.stdout
         self._frames: queue.Queue[object] = queue.Queue(1)
         self._results, self._heard = results, 0
         self._silent = False
         self._ending: Ending | None = None
         self._exited, self._over = threading.Event(), threading.Event()
         self._printed = _Tail(self._process.stderr, errors)
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(self._from_child,), daemon=True)
         self._reader.start()
         threading.Thread(target=self._await_exit, daemon=True).start()
 
@@ -228,15 +228,13 @@ class ChildProcess:
         while quiet < 2 and self._reader.is_alive() and not self._over.is_set():
             before = self._heard
             self._reader.join(_DRAIN_S / 2)
-            more = self._heard != before or not self._frames.empty() or _readable(self._process.stdout)
+            more = self._heard != before or not self._frames.empty() or _readable(self._from_child)
             quiet = 0 if more else quiet + 1
         self._put(_END)
 
 
-def _readable(stream: IO[bytes] | None) -> bool:
+def _readable(stream: IO[bytes]) -> bool:
     """Whether a read of the pipe would give something, or its end; False where the system cannot tell (Windows)."""
-    if stream is None:
-        return False
     with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         return bool(selector.select(0))

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +21,11 @@ class Served:
         self.content = content
         self.cuts = 0
         """So many of the next answers break off half way."""
+        self.chunked = False
+        """The length of the whole is not said, but that of each piece (here of the one there is)."""
+        self.status: int | None = None
+        self.begins_elsewhere = False
+        """The part that comes is another one than was asked for."""
         self.ignores_ranges = False
         self.says_length = True
         self.pause_s = 0.0
@@ -47,11 +52,15 @@ class Served:
         if found and begins >= len(self.content):
             handler.send_error(416)
             return
+        begins += bool(found and self.begins_elsewhere)
         body = self.content[begins:]
-        handler.send_response(206 if found else 200)
+        handler.send_response(self.status or (206 if found else 200))
         if found:
             handler.send_header("Content-Range", f"bytes {begins}-{len(self.content) - 1}/{len(self.content)}")
-        if self.says_length:
+        if self.chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+            body = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        elif self.says_length:
             handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         if self.cuts:
@@ -72,7 +81,9 @@ def serving(folder: Path, content: bytes) -> Iterator[Served]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            served.answer(self)
+            # Whoever asked may hang up before the end.
+            with suppress(OSError):
+                served.answer(self)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

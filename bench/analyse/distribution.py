@@ -85,7 +85,7 @@ def _density(ordered: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], n
     low, high = np.quantile(taken, [0.25, 0.75])
     # A clock that ticks coarsely may put half of all samples on one value.
     width = 0.9 * min(filter(None, (spread, (high - low) / 1.34)), default=0.0) * len(taken) ** -0.2
-    if not spread or not width:
+    if not width:
         return none, none
     even = np.linspace(taken[0] - 3 * width, taken[-1] + 3 * width, _EVEN)
     dense = np.quantile(taken, np.linspace(0.002, 0.998, _DENSE))

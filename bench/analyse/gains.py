@@ -40,10 +40,10 @@ def ratio(metric: str, a: Measurement, b: Measurement) -> Ratio | None:
     return Ratio(value=value, low=first[0] / second[1], high=first[1] / second[0])
 
 
-def difference(metric: str, a: Measurement, b: Measurement) -> Ratio | None:
-    """`a` less `b`; None where a value is missing."""
-    if a.value is None or b.value is None:
-        return None
+def difference(metric: str, a: Measurement, b: Measurement) -> Ratio:
+    """`a` less `b`, which both have a value."""
+    assert a.value is not None
+    assert b.value is not None
     value, ends = a.value - b.value, _ends(metric, a, b)
     if ends is None:
         return Ratio(value=value)

@@ -417,9 +417,9 @@ class _Parent:
             self._released(member.told.target, member.told.place)
 
     def _refuse(self, member: Member, reason: str) -> None:
+        assert member.told is not None  # it was at work
         self.roll.refuse(member, reason)
-        if member.told is not None:
-            self._released(member.told.target, member.told.place)
+        self._released(member.told.target, member.told.place)
 
     def _released(self, target: str, machine: str) -> None:
         """What was the machine's may go to others, if no worker of it is left."""

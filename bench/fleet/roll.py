@@ -77,10 +77,10 @@ class Roll:
 
     def begin(self, member: Member, work: str) -> None:
         """The member is at that work now."""
+        assert member.told is not None  # it was ready
         member.work = work
         self._idle.pop(member.address, None)
-        if member.told is not None:
-            self._busy.add(member.told.machine)
+        self._busy.add(member.told.machine)
 
     def end(self, member: Member) -> None:
         """The member is at no work any more."""
@@ -125,9 +125,7 @@ class Roll:
         asked = self._asking.pop(ended.key, None)
         if asked is None:
             return False
-        member = self.members.get(asked[0])
-        if member is None:
-            return True
+        member = self.members[asked[0]]  # one that went is asked no more
         if ended.answer is None:
             self.refuse(member, str(ended.error))
             return True

@@ -78,8 +78,8 @@ class Crew:
             try:
                 answers.append(outbox.get(timeout=tick_s if tick else None))
             except queue.Empty:
-                if tick:
-                    tick()
+                assert tick is not None  # without one there is no time-out
+                tick()
         answers.sort(key=lambda answer: answer.lane)
         for answer in answers:
             if answer.error is not None:

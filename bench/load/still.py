@@ -66,17 +66,18 @@ class Still:
 
         It is tried `TRIES` times; before each further one `anew` is told why. Raises `Disturbed`.
         """
-        for left in reversed(range(TRIES)):
+        tries = 0
+        while True:
             try:
                 made = make()
                 self.check()
             except Disturbed as why:
-                if not left:
+                tries += 1
+                if tries == TRIES:
                     raise Disturbed(f"{why}, and so it went {TRIES} times") from why
                 anew(str(why))
             else:
                 return made
-        raise AssertionError("unreachable")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True

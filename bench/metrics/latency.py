@@ -30,7 +30,7 @@ def figures(observations: Sequence[Observation], confidence: float) -> dict[str,
     batch = observations[0].case.batch
     found["mean_latency"] = _mean(streams, confidence)
     if SCENARIOS[observations[0].case.scenario].warms_up:
-        found["throughput"] = _over_invocations([_rate(s) * batch for s in streams], "1/s", _count(streams))
+        found["throughput"] = over_processes([_rate(s) * batch for s in streams], "1/s", HOW, _count(streams))
     else:
         found["throughput"] = Measurement.unavailable("1/s", "a start has no rate")
     found["outlier_share"] = _outliers(streams)
@@ -82,13 +82,6 @@ def _outliers(streams: Sequence[Samples]) -> Measurement:
     counts = [outliers(s.latency_ns) for s in streams]
     n = sum(count.n for count in counts)
     return Measurement(value=sum(c.low + c.high for c in counts) / n, unit="1", n=n, how=HOW)
-
-
-def _over_invocations(values: Sequence[float], unit: str, n: int) -> Measurement:
-    """The median over invocations."""
-    if not values:
-        return Measurement.unavailable(unit, "no invocation gave it")
-    return over_processes(values, unit, HOW, n)
 
 
 def _rate(samples: Samples) -> float:

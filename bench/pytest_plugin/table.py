@@ -50,8 +50,7 @@ def add(to: BenchmarkSession, step: Step, plan: Plan, name: str, fullname: str) 
         for latency_ns in [] if seen.samples is None else seen.samples.latency_ns.tolist():
             told.update(latency_ns / NS_PER_S)
     measured.extra_info["samples"] = told.stats.rounds
-    if told:
-        to.benchmarks.append(told)
+    to.benchmarks.append(told)
 
 
 def _facts(row: Row) -> dict[str, Any]:

@@ -33,7 +33,10 @@ def _from_plain(kind: type, value: Any) -> Any:
             plain = msgspec.convert(value, _Array)
         except msgspec.ValidationError as error:
             raise ValueError(f"no array: {error}") from error  # the decoder adds where
-        found = np.dtype(plain.dtype)
+        try:
+            found = np.dtype(plain.dtype)
+        except SyntaxError as error:  # brackets in it are read as Python
+            raise ValueError(f"no data type: {error}") from error
         # `npt.NDArray[np.int64]` is `np.ndarray[..., np.dtype[np.int64]]`.
         wanted = [np.dtype(each) for part in get_args(kind)[1:] for each in get_args(part) if isinstance(each, type)]
         if found.kind not in _NUMBERS or (wanted and found != wanted[0]):

@@ -33,7 +33,8 @@ def lines(entries: Sequence[Entry]) -> list[dict[str, str]]:
 
 def total(entries: Sequence[Entry]) -> str:
     """How much it is in all."""
-    return f"{len(entries)} entries, {text(sum(entry.bytes for entry in entries), 'B')}"
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    return f"{count}, {text(sum(entry.bytes for entry in entries), 'B')}"
 
 
 def sentences(cleaned: Cleaned) -> list[str]:
@@ -42,7 +43,8 @@ def sentences(cleaned: Cleaned) -> list[str]:
     told = [f"{would}removed: {_named(entry)}, {text(entry.bytes, 'B')}" for entry in cleaned.removed]
     told += [f"kept: {_named(kept.entry)}: {kept.reason}" for kept in cleaned.kept]
     if cleaned.locks:
-        told.append(f"{would}removed: {cleaned.locks} lock files of what is gone")
+        files = "1 lock file" if cleaned.locks == 1 else f"{cleaned.locks} lock files"
+        told.append(f"{would}removed: {files} of what is gone")
     return [*told, f"{would}freed: {text(cleaned.freed, 'B')}; left: {text(cleaned.left, 'B')}"]
 
 

@@ -82,8 +82,7 @@ def draw(console: Console, changes: Sequence[Change], title: str = "", most: int
         console.print(NOTHING)
         return
     shown = ordered[:most]
-    if shown:
-        console.print(coloured(table(shown, title), [STYLES[texts.standing(change)] for change in shown], console))
+    console.print(coloured(table(shown, title), [STYLES[texts.standing(change)] for change in shown], console))
     rest = left_out(ordered[len(shown) :])
     if rest:
         console.print(Text(rest, style="dim"))

@@ -155,8 +155,6 @@ def _amounts(title: str, parts: Sequence[Part | None], priority: int) -> Column:
 
 def _scale(parts: Sequence[Part]) -> tuple[float, str]:
     """One unit for all: the largest in which the smallest is at least 1, else the smallest unit."""
-    if not parts:
-        return 1.0, ""
     unit = parts[0].figure.unit
     scales = _SCALES.get(unit, ((1.0, unit),))
     least = min((part.figure.value for part in parts if part.figure.value), default=0.0)

@@ -99,7 +99,9 @@ def _whole(variant: str, profile: Profile, latency_s: float | None) -> str:
     """The sum of the operators beside the inference as the profiler timed it and the latency that was measured."""
     if profile.reason is not None:
         return f"{variant}: no profile, {profile.reason}"
-    told = f"{variant}: {len(profile.operators)} operators take {text(profile.total_ns * 1e-9, 's')}"
+    count = len(profile.operators)
+    many = "1 operator takes" if count == 1 else f"{count} operators take"
+    told = f"{variant}: {many} {text(profile.total_ns * 1e-9, 's')}"
     if profile.inference_ns is not None:
         told += f", the whole inference beside them {text(profile.inference_ns * 1e-9, 's')}"
     if profile.profiler_ns:

@@ -236,8 +236,6 @@ def _tightened(found: Recommendation, judged: Judged) -> str:
     assert judged.reach is not None
     assert judged.slack is not None
     reach = amount(constraint.metric, judged.reach, constraint.unit)
-    if judged.slack < 0:
-        return f"{_limit(constraint, found)}: kept to by the value only, surely only with {reach}"
     told = f"could be tightened by {percent(judged.slack)}, to {reach}, and it still holds"
     return f"{_limit(constraint, found)}: {told}"
 
@@ -389,13 +387,11 @@ def _gain(gain: Gain, found: Recommendation) -> str:
 
 
 def _apart(candidate: Candidate, found: Recommendation) -> str:
-    chosen = found.candidate(found.chosen)
-    if chosen is None or candidate.objective.value is None or chosen.objective.value is None:
-        return ABSENT
+    """The objective of one within the limits beside that of the chosen one; both have a value."""
+    chosen = _one(found, found.chosen)
     about = _title(found.metric, found)
     if found.metric in SHARES:
-        apart = difference(found.metric, candidate.objective, chosen.objective)
-        return f"{about} {ABSENT if apart is None else _difference(found.metric, apart)}"
+        return f"{about} {_difference(found.metric, difference(found.metric, candidate.objective, chosen.objective))}"
     if candidate.behind is not None:
         return f"{about} {_share(candidate.behind)}"
     return f"{about} {_objective(candidate, found)} against {_objective(chosen, found)}"

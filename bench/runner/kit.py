@@ -123,11 +123,11 @@ def _package() -> Iterator[tuple[str, Path]]:
         hidden = any(part.startswith(".") for part in name.parts)
         if path.is_file() and not hidden and not {"__pycache__", "_data"} & set(name.parts):
             yield f"bench/{name.as_posix()}", path
-    for folder in (package / "_data" / PROFILES, package.parent / PROFILES):
-        if folder.is_dir():
-            for path in folder.glob("*.toml"):
-                yield f"bench/_data/{PROFILES}/{path.name}", path
-            return
+    # The wheel's own, or those of a checkout.
+    places = (package / "_data" / PROFILES, package.parent / PROFILES)
+    profiles = next(place for place in places if place.is_dir())
+    for path in profiles.glob("*.toml"):
+        yield f"bench/_data/{PROFILES}/{path.name}", path
 
 
 def _add(kit: zipfile.ZipFile, name: str, content: bytes) -> None:

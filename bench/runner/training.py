@@ -33,9 +33,8 @@ class TrainingMeter:
         self._began_ns = time.perf_counter_ns()
 
     def stop(self) -> Measurement:
-        """Joules of the CPU since the start, or why they are not known."""
-        if self._sampler is None:
-            return Measurement.unavailable("J", "its start was not seen")
+        """Joules of the CPU since the start, or why they are not known. It was started before."""
+        assert self._sampler is not None  # the log of a training starts it first
         ended_ns = time.perf_counter_ns()
         telemetry = self._sampler.finish()
         self._sampler.close()

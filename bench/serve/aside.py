@@ -34,19 +34,18 @@ def aside(page: Page) -> Callable[[Request], Coroutine[Any, Any, Response]]:
 
 
 def _work(page: Page, request: Request, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Response]) -> None:
-    made: Response | None = None
-    failed: Exception | None = None
+    made: Response | Exception
     try:
         made = page(request)
     except Exception as error:
-        failed = error  # it is raised where it is waited for
+        made = error  # it is raised where it is waited for
 
     def settle() -> None:
         if answer.done():
             return  # cancelled
-        if failed is not None:
-            answer.set_exception(failed)
-        elif made is not None:
+        if isinstance(made, Exception):
+            answer.set_exception(made)
+        else:
             answer.set_result(made)
 
     # By now the server may be gone, and its loop closed.

@@ -72,8 +72,9 @@ def _power(rounds: int, shift: float, alpha: float) -> float:
     critical = float(t.ppf(1 - alpha / 2, rounds - 1))
     away = shift * math.sqrt(rounds)
     upper, lower = float(nct.sf(critical, rounds - 1, away)), float(nct.cdf(-critical, rounds - 1, away))
-    if math.isnan(upper):  # far out, SciPy gives up; the normal form is exact enough there
-        upper = float(norm.cdf(away - critical))
+    if math.isnan(upper):  # far out, SciPy gives up: Abramowitz and Stegun, 26.7.10
+        free = rounds - 1
+        upper = float(norm.cdf((away - critical * (1 - 1 / (4 * free))) / math.sqrt(1 + critical**2 / (2 * free))))
     return upper + (0.0 if math.isnan(lower) else lower)
 
 

@@ -54,12 +54,7 @@ def decode(content: bytes) -> Observation:
     Raises:
         msgspec.DecodeError: damaged, or no observation.
     """
-    try:
-        return unpack(_unzipped(content) if content.startswith(_GZIP) else content, Observation)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, msgspec.DecodeError):
-            raise
-        raise msgspec.DecodeError(f"an array in it is none: {error}") from error
+    return unpack(_unzipped(content) if content.startswith(_GZIP) else content, Observation)
 
 
 def drop(folder: Path) -> None:

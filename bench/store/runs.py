@@ -23,19 +23,20 @@ _SECOND = timedelta(seconds=1)
 def create(results: Path, suite: str) -> Path:
     """A new, empty run folder; its name starts with `stamp`, so that names sort by it. Raises `UserError`."""
     start = stamp(results)
-    for left in reversed(range(_TRIES)):
+    tries = 0
+    while True:
         folder = results / f"{start}-{suite}-{secrets.token_hex(2)}"
+        tries += 1
         try:
             (folder / journal.FOLDER).mkdir(parents=True)
         except FileExistsError as error:
             # Another run began in this second and drew the same lot.
-            if not left or not folder.is_dir():
+            if tries == _TRIES or not folder.is_dir():
                 raise storage_error(error, folder) from error
         except OSError as error:
             raise storage_error(error, folder) from error
         else:
-            break
-    return folder
+            return folder
 
 
 def stamp(results: Path) -> str:

@@ -50,8 +50,9 @@ class ModelCode:
 
 def _import(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"zoo_{path.parent.name}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {path}")
+    # A name that ends in .py has a loader.
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return cast(Any, module)

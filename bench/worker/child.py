@@ -110,3 +110,5 @@ def _pin(cores: list[int] | None) -> None:
 
 if __name__ == "__main__":
     main()
+    # All is said, and a runtime's threads can hang at the interpreter's exit.
+    os._exit(0)

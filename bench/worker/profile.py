@@ -22,6 +22,7 @@ def profile_case(job: ProfileJob) -> Profile:
         deadline = time.monotonic() + job.timeout_s
         child.send(pack(job))
         answer = listen(child, job.timeout_s, deadline, "start", Profiled)
+        child.end()
     if isinstance(answer, Failure):
         return Profile(target=job.case.target, reason=answer.reason)
     return answer.profile

@@ -72,17 +72,19 @@ def download(url: str, target: Path, *, sha256: str | None, size: int | None, pr
 def _fill(part: Path, url: str, size: int | None, progress: Progress) -> None:
     name = part.name.removesuffix(".part")
     progress(f"downloading {name} from {urlsplit(url).hostname}", 0.0)
-    for attempt in range(ATTEMPTS):
+    broke = 0
+    while True:
         try:
             _ask(part, url, size, progress)
         except _CutOff as error:
-            if attempt + 1 == ATTEMPTS:
+            broke += 1
+            if broke == ATTEMPTS:
                 raise Failed(
                     f"the connection broke {ATTEMPTS} times ({error}); the next try goes on from there"
                 ) from error
             progress(f"{name}: the connection broke ({error}); going on from there")
             # At once, then after 1, 2, … s: a server that drops everybody is not helped by haste.
-            time.sleep(attempt)
+            time.sleep(broke - 1)
         else:
             return
 

@@ -15,6 +15,8 @@ from bench.zoo.onnx_sketch import Malformed, sketch
 
 FileKind = Literal["keras", "onnx", "tflite", "torch"]
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_HDF5_HEAD = 52
+"""Bytes that hold the end-of-file address, whichever version of the format; no whole file is as short."""
 _TORCH = (
     "it is a pickle or TorchScript, whose loading can run any code; in Python, export the model with "
     "torch.export.export(model, inputs) and torch.export.save(program, 'model.pt2'), and give that"
@@ -129,10 +131,11 @@ def _keras_fault(path: Path, head: bytes, size: int) -> str | None:
 def _h5_fault(path: Path, head: bytes, size: int) -> str | None:
     if not head.startswith(_HDF5):
         return "it does not begin with the HDF5 signature"
-    version = head[8]
+    if len(head) < _HDF5_HEAD:
+        return f"it is cut short: {size} bytes"
     # Where the superblock keeps the end-of-file address, with 8-byte offsets.
-    place = {0: 40, 1: 44, 2: 28, 3: 28}.get(version)
-    if place is not None and len(head) >= place + 8:
+    place = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[8])
+    if place is not None:
         (end,) = struct.unpack_from("<Q", head, place)
         if end > size:
             return f"it is cut short: {size} of {end} bytes"

@@ -143,12 +143,10 @@ class _Reader:
         if labels is None:
             return None
         where = f"{self._path}: {key}"
-        if labels.dtype.kind not in "iufb":
-            raise UserError(f"the labels have type {labels.dtype}", where=where, remedy="give numbers")
         if labels.ndim == 0 or len(labels) != examples:
-            found = len(labels) if labels.ndim else "a single number"
+            found = f"{len(labels)} labels" if labels.ndim else "a single number as label"
             raise UserError(
-                f"there are {examples} examples and {found} labels", where=where, remedy="give one label an example"
+                f"there are {examples} examples and {found}", where=where, remedy="give one label an example"
             )
         if labels.dtype.kind == "f" and not np.isfinite(labels).all():
             raise UserError("the labels are not all finite", where=where, remedy="remove NaN and infinity")

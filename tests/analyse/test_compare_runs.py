@@ -84,6 +84,19 @@ def test_a_reference_case_takes_the_speed_of_the_machine_out_and_the_figure_says
         compare(a, b, ["p50_latency"], normalise_by="*/openvino*")
 
 
+def test_a_figure_that_the_reference_case_has_not_is_not_normalised():
+    both = {"p50_latency": figure(1.0, 0.01), "energy": figure(2.0, 0.01)}
+    a, b = (
+        snapshot(name, {CASE: both, LITERT: {"p50_latency": figure(1.0, 0.01)}}, machine={"cpu_model": name})
+        for name in ("a", "b")
+    )
+    found = compare(a, b, ["p50_latency", "energy"], normalise_by=LITERT).changes
+    change = {(each.case, each.metric): each for each in found}
+    assert change[CASE, "p50_latency"].ratio == pytest.approx(1.0)
+    assert change[CASE, "energy"].ratio is None
+    assert change[CASE, "energy"].absent == f"{LITERT} has no energy to normalise by"
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [

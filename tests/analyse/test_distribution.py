@@ -68,7 +68,14 @@ def test_a_few_slow_calls_do_not_blur_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "samples", [np.full(5_000, 80_000), np.array([5, 7, 9]), np.array([0, 0, 0]), np.full(1, 80_000)]
+    "samples",
+    [
+        np.full(5_000, 80_000),
+        np.append(np.full(5_000, 80_000), 90_000),
+        np.array([5, 7, 9]),
+        np.array([0, 0, 0]),
+        np.full(1, 80_000),
+    ],
 )
 def test_of_samples_that_are_few_or_all_alike_there_is_no_density(samples: np.ndarray) -> None:
     found = made(samples)

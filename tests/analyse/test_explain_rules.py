@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bench.analyse.explain import NOTHING, RULES, evidence_for, explain
-from bench.analyse.faster import pairs
+from bench.analyse.explain import NOTHING, RULES, evidence_for, explain, said
+from bench.analyse.faster import Gain, pairs
 from bench.analyse.operators import by_type, casts, conversions, products
 from bench.record.profile import Profile
 from bench.record.row import Row
@@ -192,6 +192,12 @@ def test_operators_that_fp32_does_not_need() -> None:
     assert "operators that fp32 has not: 1 Transpose take 70.0 µs" in told(row("int8", 100), found)
 
 
+def test_operators_that_take_the_place_of_slower_ones_are_not_blamed() -> None:
+    reference = profile(("Conv", "float32", 60), ("Softmax", "float32", 30))
+    found = profile(("QLinearConv", "int8", 65), ("QLinearSoftmax", "int8", 25))
+    assert "operators that fp32 has not" not in told(row("int8", 95), found, reference)
+
+
 def test_a_reference_that_is_computed_in_less_than_float32_already() -> None:
     reference = profile(("Convolution", "bfloat16", 60), ("FullyConnected", "bfloat16", 30))
     found = profile(("Convolution", "int8", 58), ("FullyConnected", "int8", 32))
@@ -207,6 +213,8 @@ def test_more_threads_than_cores_and_too_little_work_for_them() -> None:
     assert line.startswith("too little work for 4 threads")
     busy = profile(("QLinearConv", "int8", 50))
     assert told(row("int8", 100, threads=4), busy, rows=(one,)).startswith("too little work for 4 threads")
+    slow = row("int8", 200, threads=1)
+    assert "too little work" not in told(row("int8", 100, threads=4), found, rows=(slow,)), "threads do make it faster"
 
 
 def test_a_gain_within_the_noise_is_blamed_on_nothing_but_the_noise() -> None:
@@ -221,6 +229,7 @@ def test_a_gain_without_an_interval_is_not_said_to_lie_within_one() -> None:
     line = told(mine, profile(("QLinearConv", "int8", 40)))
     assert line.startswith("it may be faster: the gain has no interval")
     assert "wider" not in line
+    assert said(Gain(value=2.0)) == "2.00 times as fast as fp32 (no interval)"
 
 
 def test_little_is_to_gain_only_where_most_of_the_time_of_fp32_is_elsewhere() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.analyse.faster import SHOULD_BE_FASTER, pairs, speed_up
 from bench.export.variants import VARIANTS
+from bench.record.measurement import Measurement
 from tests.analyse.rows import row
 
 TIMES = st.floats(min_value=0.1, max_value=1e6)
@@ -84,3 +85,10 @@ def test_a_variant_of_ones_own_promises_what_its_base_does() -> None:
 def test_every_variant_promises_to_be_faster_or_is_known_not_to() -> None:
     promise_no_speed = {"fp32", "int16x8"}
     assert set(SHOULD_BE_FASTER) == set(VARIANTS) - promise_no_speed
+
+
+def test_a_row_without_a_median_is_held_against_nothing() -> None:
+    mute = row("int8", 60)
+    mute.metrics["p50_latency"] = Measurement.unavailable("s", "the clock gave nothing")
+    assert pairs([row("fp32", 100), mute]) == []
+    assert pairs([row("fp32", 100), mute, row("fp16", 50)])[0].row.case.variant == "fp16"

@@ -183,3 +183,10 @@ def test_an_accuracy_that_is_an_error_is_better_lower() -> None:
     for judged, improved in (("mae", False), ("r2", True)):
         (turn,) = series(metric="accuracy", fields={"judged_by": judged}).turns
         assert turn.improved is improved
+
+
+def test_a_figure_that_is_no_number_is_a_gap_that_says_so() -> None:
+    made = [run(at, value) for at, value in enumerate(values(12))]
+    (case,) = history([*made[:6], run(6, float("inf")), *made[7:]], "p50_latency").cases
+    assert case.points[6].value is None
+    assert case.points[6].absent == "the figure is not a number: inf"

@@ -427,3 +427,44 @@ def test_a_fleet_is_meant_by_a_start_that_no_other_run_has(tmp_path):
     keep(tmp_path, "2026-fleet-ab-board")
     _fleet(tmp_path, "2026-fleet-ab", ["2026-fleet-ab-board"])
     assert expand_runs(["2026-fl"], tmp_path) == [tmp_path / "2026-fleet-ab-board"]
+
+
+def test_no_run_at_all_is_bad_input(tmp_path):
+    with pytest.raises(UserError, match="there is no run to compare"):
+        _made(tmp_path)
+
+
+def test_of_a_figure_that_has_no_better_value_none_stands_for_the_others(results):
+    asked = {"metric": "cpu_utilisation"}
+    cell = _cells(_made(results, "a", "board", **asked))[0]
+    assert cell.figure.reason == (
+        "no value of cpu_utilisation is better than another: --each shows those of 2 configurations"
+    )
+    assert (cell.configuration, cell.mark) == (None, None)
+    found = _made(results, "a", "board", each=True, **asked)
+    assert _cells(found, ORT)[0].figure.value > 0
+    assert _cells(found, ORT)[1].change.ratio is not None
+    assert _line(found, ORT).unmarked == "no value of cpu_utilisation is better than another"
+
+
+def test_a_reference_of_0_has_no_ratio_and_says_so(tmp_path):
+    keep(tmp_path, "a", change=_joules(0.0, "measured:rapl"))
+    keep(tmp_path, "b", change=_joules(2.0, "measured:rapl"), environment=BOARD)
+    change = _cells(_made(tmp_path, "a", "b", metric="energy"))[1].change
+    assert (change.ratio, change.refused) == (None, False)
+    assert change.absent == "there is no ratio to 0"
+
+
+def test_costs_are_only_of_choices_with_a_case_that_is_asked_for(results):
+    lines = _made(results, "a", "board", metric="cost", only=("*/int8/*",)).matrices[0].lines
+    assert {line.variant for line in lines} == {"int8"}
+
+
+def test_a_case_that_failed_before_it_had_a_file_does_not_hide_the_file_of_its_variant(tmp_path):
+    def change(row: Row) -> Row:
+        broken = Failure(reason="no such operator", phase="export")
+        return msgspec.structs.replace(row, status="failed", failure=broken, artifact=None)
+
+    found = _made(_other(tmp_path, change=_of(ORT, change)), "a", "b", each=True)
+    assert _cells(found, ORT)[1].figure.reason == "failed: no such operator"
+    assert _cells(found, LITERT)[1].change.ratio == pytest.approx(1)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from bench.analyse.kinds import FELT
 from bench.analyse.project import RATES, TIMES, Machine, Validation, project, validate
 from bench.hardware.stated import stated_peaks
+from bench.record.artifact import TensorSpec
 from bench.record.choice import Choice
+from bench.record.measurement import Measurement
 from bench.record.peaks import MachinePeaks
 from tests.analyse.machines import artifact, choice, figure, machine, peaks, profile
 from tests.analyse.rows import machine as environment
@@ -271,3 +273,49 @@ def test_the_pairs_may_come_in_any_order():
     straight = validate([Machine(choices=tuple(them), peaks=TWO)])
     random.Random(0).shuffle(them)
     assert validate([Machine(choices=tuple(them), peaks=TWO)]) == straight
+
+
+def test_two_machines_are_held_against_each_other_only_with_as_many_threads():
+    other = machine(peaks(2, fp32=4e11, bandwidth=1e15, call=None), name="other")
+    found = validate([
+        Machine(choices=(scaling(1e-3, 1),), peaks=TWO),
+        Machine(choices=(scaling(0.3e-3, 2),), peaks=other),
+    ])  # fmt: skip
+    assert (found.factor, found.pairs) == (None, 0)
+
+
+def test_between_two_machines_each_has_its_own_cache():
+    # 20 µs by compute where the file stays in the cache, 100 µs by the memory where it does not.
+    small = msgspec.structs.replace(CACHED, cache_bytes=1000)
+    memory = machine(peaks(call=None))
+    found = validate([
+        Machine(choices=(choice(20e-6),), peaks=memory, environment=CACHED),
+        Machine(choices=(choice(1_000_440 / 1e10),), peaks=memory, environment=small),
+    ])  # fmt: skip
+    assert (found.factor, found.pairs) == (pytest.approx(1.0), 2)
+
+
+def test_a_case_with_nothing_to_do_is_not_projected():
+    empty = (TensorSpec(name="x", dtype="float32", shape=(None, 0)),)
+    one = choice(artifact=artifact(macs=0, inputs=empty, outputs=empty))
+    (found,) = onto(machine(), machine(), one, environment=CACHED)
+    assert "it has nothing to compute and nothing to move" in found.figures["p50_latency"].reason
+
+
+def test_an_overhead_is_not_scaled_where_no_fp32_peak_of_a_core_is_known():
+    whole = peaks(int8=4e11)
+    here = machine(msgspec.structs.replace(whole, compute={"int8": whole.compute["int8"]}))
+    there = machine(peaks(int8=8e11, call=None))
+    one = choice(artifact=artifact("int8", quantised_macs=1.0))
+    (found,) = onto(here, there, one)
+    assert "neither the overhead there nor one core's fp32 peak is known" in found.figures["p50_latency"].reason
+
+
+def test_a_figure_that_was_not_measured_is_not_projected_and_energy_needs_a_rated_power_and_a_rate():
+    mute = Measurement.unavailable("1/s", "too few samples")
+    one = choice(figures={**choice().figures, "throughput": mute})
+    (found,) = onto(machine(), machine(), one)
+    assert found.figures["throughput"] == mute
+    assert found.figures["energy"].reason == "not projected to board: too few samples"
+    (found,) = project([choice()], machine(), machine(), profile(power={}), validation=KNOWN)
+    assert found.figures["energy"].reason == "not projected to board: the profile states no rated power (tdp)"

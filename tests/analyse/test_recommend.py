@@ -456,6 +456,26 @@ def test_a_budget_is_not_met_by_what_is_known_of_a_cost(accept_unsure):
     assert "hardware: the profile box states no price" in judged.reason
 
 
+def test_a_capacity_that_is_not_confirmed_carries_the_traffic_only_where_values_are_accepted():
+    one = [served("fp16", 4000.0, p50_latency=around(1.0))]
+    doubtful = recommend(one, asked(traffic=100.0))
+    assert (doubtful.chosen, doubtful.undecidable) == (None, True)
+    (judged,) = doubtful.candidates[0].judged
+    assert (judged.on, judged.outcome) == ("traffic", "unsure")
+    accepted = recommend(one, asked(traffic=100.0, accept_unsure=True))
+    assert (chosen(accepted), accepted.sure) == ("fp16", False)
+
+
+def test_a_budget_within_the_interval_of_a_month_is_not_sure_and_no_number_of_samples_is_told():
+    # 1000 / (1000 x 0.7) is two replicas or, at the low end, three: on one machine of two slots or on two.
+    own = Bills(terms=Terms(profile=profile(price=RENTED, cores=2)))
+    found = recommend([served("fp32", around(1000.0, 0.4))], asked(objective="cost", traffic=1000.0, budget=500.0), own)
+    (judged,) = (each for each in found.candidates[0].judged if each.on == "budget")
+    assert (judged.outcome, judged.reason) == ("unsure", "the limit lies within its interval")
+    assert judged.figure.low < 500.0 < judged.figure.high
+    assert judged.more is None, "a cost has no samples of its own"
+
+
 def test_a_part_of_the_cost_that_is_known_for_none_leaves_it_open_unless_all_share_it():
     own = Bills(terms=Terms(profile=profile(idle=None, tdp=None)))
     choices = [served("fp32", around(1000.0)), served("int8", around(9000.0))]

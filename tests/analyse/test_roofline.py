@@ -139,6 +139,7 @@ ARM = msgspec.structs.replace(machine("asimd", "asimdhp"), architecture="aarch64
     ("base", "target", "here", "fields", "found"),
     [
         ("fp32", "onnxruntime-cpu", SMALL, {}, [("fp32",)]),
+        ("fp32", "onnxruntime-cpu", SMALL, {"quantised_macs": None}, [("fp32",)]),
         ("fp16", "onnxruntime-cpu", SMALL, {}, [("fp32",)]),
         ("fp16", "litert-xnnpack", SMALL, {}, [("fp32",)]),
         ("fp16", "onnxruntime-cpu", ARM, {}, [("fp16", "fp32")]),

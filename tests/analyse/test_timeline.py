@@ -140,3 +140,12 @@ def test_a_series_has_three_hundred_readings_at_most(n: int) -> None:
     found = timeline(case(), readings(*[(at / n, "process", "tree", "rss", float(at), "B") for at in range(n)]))
     assert found is not None
     assert len(found.series[0].t_s) <= 300
+
+
+@pytest.mark.parametrize("joules", [[5.0, 5.0, 5.0], [5.0, 9.0, 9.0], [5.0]])
+def test_a_counter_that_was_updated_once_at_most_tells_no_power(joules: list[float]) -> None:
+    counter = [(float(at), "rapl", "package-0", "energy", value, "J") for at, value in enumerate(joules)]
+    found = timeline(case(), readings(*counter, *rss(1e6)))
+    assert found is not None
+    assert [one.group for one in found.series] == ["memory"]
+    assert "power" in found.missing

@@ -22,6 +22,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import bench
+from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.record.observation import Reading, SensorState, Telemetry
 from bench.record.recommendation import Objective
@@ -433,3 +434,30 @@ def test_ctrl_c_keeps_what_is_done_and_the_run_goes_on_later(tmp_path: Path, bri
     whole = bench.run(resume=half.id, out=tmp_path, progress=False)
     assert "2 cases, complete" in repr(whole)
     assert half.rows[0] in whole.rows
+
+
+def test_runs_that_are_the_same_are_one_in_a_set(results: Path) -> None:
+    first, last = bench.runs(results)
+    assert len({bench.load(first, out=results), bench.load(first, out=results), bench.load(last, out=results)}) == 2
+
+
+def test_robustness_roofline_and_operators_are_drawn_or_say_why_not() -> None:
+    plot = bench.load(EXAMPLE).plot
+    assert "curves" in json.dumps(plot.robustness().to_dict())
+    assert "roofs" in json.dumps(plot.roofline(profile="server-cpu-vnni").to_dict())
+    with pytest.raises(bench.UserError, match="there is nothing to draw: no profile of a case was kept"):
+        plot.operators()
+
+
+def test_a_table_with_nothing_to_add_has_no_list_of_notes(tmp_path: Path) -> None:
+    made = row_of(observed("fp32", 80))
+    known = {name: Measurement(value=1.0, unit=m.unit, n=1, how="measured:by hand") for name, m in METRICS.items()}
+    whole = msgspec.structs.replace(made, metrics=known)
+    pages = []
+    for name, row in (("some", made), ("all", whole)):
+        folder = keep(tmp_path / name, "20260101-000000-s-aa", [row])
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["models"] = [{"given": "m", "name": "m", "source_sha256": "", "content": "c", "dataset": "d"}]
+        (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+        pages.append(bench.load(folder)._repr_html_())
+    assert [page.count("<details") for page in pages] == [2, 1], "of the table and of the run, and of the run alone"

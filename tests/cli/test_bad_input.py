@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.conftest import bench
+from tests.kept_runs import keep, keep_small, observed, row_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,6 +40,51 @@ def identity(path: Path, domain: str = "", operator: str = "Relu") -> Path:
     imports = [helper.make_opsetid("", 17)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), path)
     return path
+
+
+def typed(*arguments: str, without: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command in an install that lacks a module."""
+    code = f"import sys; sys.modules[{without!r}] = None; from bench.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_package_that_is_not_installed_is_named_and_a_missing_part_of_this_one_is_a_fault(tmp_path: Path) -> None:
+    keep_small(tmp_path / "results", "20260101-000000-s-0001")
+    done = typed("query", "SELECT name FROM cases", without="polars", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "this needs polars, which this install does not have" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = typed("show", without="bench.report.table", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_what_would_be_lost_without_a_package_is_not_begun(tmp_path: Path) -> None:
+    done = typed("import", "run.zip", without="scipy", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "this needs scipy, which this install does not have" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(tmp_path: Path) -> None:
+    seen = [observed(f"v{at}", 80.0) for at in range(70)]
+    keep(tmp_path / "results", "20260101-000000-s-0001", list(map(row_of, seen)), seen)
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", "show", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_a_fleet_is_asked_for_targets_by_name(tmp_path: Path) -> None:
+    said = refused("fleet", "run", "--scheduler", "tcp://127.0.0.1:9", "--target", "mine.toml", cwd=tmp_path)
+    assert "'mine.toml' is a file" in said
+    assert "give the name of the profile" in said
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -104,3 +104,14 @@ def test_an_unknown_format_is_refused_with_those_there_are() -> None:
     done = typed("show", FIRST, "--as", "xml")
     assert done.exit_code == 2
     assert "bencher" in done.stderr
+
+
+@pytest.mark.usefixtures("cwd")
+def test_a_baseline_is_gated_by_the_rules_that_are_given_since_nothing_of_it_can_be_measured_again() -> None:
+    told("baseline", "save", "main", FIRST)
+    done = typed("gate", FIRST, "baseline:main", "--rule", "*/fp32/*: size=0%", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert {verdict["outcome"] for verdict in json.loads(done.stdout)["verdicts"]} == {"pass"}
+    done = typed("gate", FIRST, "baseline:main")
+    assert done.exit_code == 2
+    assert "there is no rule to hold the candidate to" in done.stderr

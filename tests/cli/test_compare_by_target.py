@@ -98,3 +98,10 @@ def test_the_same_from_python_as_a_frame(work):
     assert frame.filter(frame["target"] == found.record.reference)["ratio"].to_list() == [1.0] * 3
     assert "2 targets" in repr(found)
     assert "×" not in found._repr_html_() or "refused" in found._repr_html_()
+
+
+def test_a_figure_that_a_target_has_not_is_a_null_with_its_reason_in_the_frame(work):
+    found = bench.api.compare_targets("a", "board", metric="energy", only="*/single-stream", out=work / "results")
+    frame = found.to_polars()
+    assert frame["value"].null_count() == frame["ratio"].null_count() == frame.height
+    assert all("RAPL" in why for why in frame["absent"])

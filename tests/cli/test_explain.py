@@ -20,14 +20,16 @@ from typer.testing import CliRunner
 from bench.analyse.faster import pairs
 from bench.cli.main import app
 from bench.errors import UserError
+from bench.record.artifact import Artifact, Bundle
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.report.explain import draw
 from bench.runner.explain import Explanation, explain_case
 from bench.runner.reopen import reopen
 from bench.store import journal, profiles, tables
-from bench.store.manifest import read_manifest, write_manifest
+from bench.store.manifest import ModelEntry, read_manifest, write_manifest
 from tests.conftest import bench
+from tests.kept_runs import failed, keep, observed, row_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -87,6 +89,42 @@ def drawn(found: Explanation) -> str:
     console = Console(file=io.StringIO(), width=240)
     draw(console, found)
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def kept_of_a_bundle(digits_bundle: tuple[Path, Bundle], results: Path, artifact: Artifact | None) -> Path:
+    """A run whose bundle is not in the cache, but still where it was measured from."""
+    given, bundle = digits_bundle
+    name = bundle.model.name
+    seen = observed("int8", 40.0, model=name)
+    folder = keep(results, "20260101-000000-s-0001", [msgspec.structs.replace(row_of(seen), artifact=artifact)], [seen])
+    entry = ModelEntry(given=str(given), name=name, source_sha256="0", content="gone", dataset="digits")
+    manifest = read_manifest(folder)
+    write_manifest(folder, msgspec.structs.replace(manifest, models=(entry,), request={"suite": str(given)}))
+    return folder
+
+
+def test_a_profile_is_made_from_the_bundle_that_was_measured_as_long_as_it_is_the_same(
+    digits_bundle: tuple[Path, Bundle], tmp_path: Path
+) -> None:
+    (int8,) = [a for a in digits_bundle[1].artifacts if (a.variant, a.format) == ("int8", "onnx")]
+    found = explain_case(kept_of_a_bundle(digits_bundle, tmp_path / "same", int8), "int8")
+    assert found.profile.operators, found.profile.reason
+    for artifact, told in (
+        (None, "is gone"),
+        (msgspec.structs.replace(int8, path="gone.onnx"), "is gone"),
+        (msgspec.structs.replace(int8, sha256="0" * 64), "is not the one that was measured any more"),
+    ):
+        folder = kept_of_a_bundle(digits_bundle, tmp_path / f"{told} {artifact is None}", artifact)
+        with pytest.raises(UserError, match=told):
+            explain_case(folder, "int8")
+
+
+def test_what_was_not_measured_or_runs_no_model_has_no_operators(tmp_path: Path) -> None:
+    nothing = row_of(observed("fp32", 1.0, runtime="null", provider="none"))
+    run = keep(tmp_path, "20260101-000000-s-0001", [failed("pruned"), nothing])
+    for text, told in (("pruned", "there is nothing to explain: it crashed"), ("null", "null runs no operator")):
+        with pytest.raises(UserError, match=told):
+            explain_case(run, text)
 
 
 def test_a_row_that_should_be_faster_and_is_not_says_why(slow_run: Path) -> None:

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import __version__
-from bench.runner.examine import examine
+from bench.machine.environment import read_environment
+from bench.record.observation import SensorState
+from bench.runner.examine import _conditions, examine
 from tests.conftest import bench
 
 
@@ -42,6 +45,12 @@ def test_help_shows_commands_and_examples(tmp_path: Path) -> None:
     told = bench("--help", cwd=tmp_path).stdout
     for word in ("run", "show", "list", "export", "doctor", "Examples", "bench run --model my.onnx"):
         assert word in told
+
+
+def test_a_process_that_imports_the_command_does_not_run_it() -> None:
+    """As those do that `multiprocessing` starts from it."""
+    code = "import bench.__main__ as there; print(there.main.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"main\n"
 
 
 def test_version(tmp_path: Path) -> None:
@@ -81,3 +90,26 @@ def test_the_doctor_says_what_can_be_measured_and_what_not(tmp_path: Path, monke
     for sensor in found["sensors"]:
         assert sensor["available"] or sensor["reason"]
     assert "sensors" in bench("doctor", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("found", "advised"),
+    [
+        ({}, ""),
+        ({"cores_usable": (0,)}, "there is one core"),
+        ({"cpu_quota_cores": 1.5}, "the container may use 1.5 cores"),
+        ({"governor": "powersave"}, "the CPU governor is powersave: set it to performance"),
+        ({"virtualisation": "kvm"}, "this is a virtual machine"),
+    ],
+)
+def test_what_stands_in_the_way_of_a_figure_is_told_and_nothing_else(found: dict[str, object], advised: str) -> None:
+    quiet = {"cores_usable": (0, 1), "cpu_quota_cores": None, "governor": "performance", "virtualisation": None}
+    machine = msgspec.structs.replace(read_environment(), **(quiet | found))
+    counter = SensorState(sensor="rapl", source="x", period_s=0.1, available=True, quantities={})
+    told = _conditions(machine, (counter,))
+    assert "".join(told).startswith(advised)
+    assert len(told) == bool(advised)
+    absent = msgspec.structs.replace(counter, available=False, reason="no such counter")
+    assert _conditions(machine, (absent,))[len(told) :] == [
+        "energy cannot be measured here (rapl: no such counter): use a machine with a counter for energy figures"
+    ]

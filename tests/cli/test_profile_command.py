@@ -15,7 +15,7 @@ from bench.cli.common import consoles
 from bench.cli.main import app
 from bench.cli.profile import profile
 from bench.errors import UserError
-from bench.hardware.load import load_profile
+from bench.hardware.load import load_profile, readable_profiles
 from bench.record.artifact import Format
 from bench.record.codec import plain
 from bench.report.live import Live
@@ -121,6 +121,19 @@ def test_this_machine_becomes_a_file_that_is_not_overwritten_unasked(mine):
     told("detect", "--no-measure", "--name", "again", "-o", "here.toml", "--force")
     assert load_profile("here.toml").name == "again"
     assert told("detect", "--no-measure", "--name", "again") == Path("here.toml").read_text()
+
+
+def test_without_measuring_a_machine_that_no_profile_fits_has_no_peaks_to_take_over(mine):
+    for name, known in readable_profiles()[0].items():
+        if known.kind == "cpu":
+            text = MINE.replace('name = "mine"', f'name = "{name}"')
+            (mine / "hardware_profiles" / f"{name}.toml").write_text(
+                text.replace("[match]", '[match]\ncpu_model = "an abacus"')
+            )
+    said = told("detect", "--no-measure", "-o", "here.toml", code=2)
+    assert "no profile fits this machine" in said
+    assert "--no-measure" in said
+    assert not Path("here.toml").exists()
 
 
 def test_a_run_under_a_profile_has_only_its_runtimes_and_keeps_it(mine):

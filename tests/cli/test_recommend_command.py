@@ -15,6 +15,8 @@ from bench.record.row import Row
 from tests.conftest import bench as command
 from tests.kept_runs import failed, keep, observed, row_of
 
+PROFILES = Path(__file__).parents[2] / "hardware_profiles"
+
 
 def figure(value: float, unit: str, half: float) -> Measurement:
     low, high = value * (1 - half), value * (1 + half)
@@ -37,6 +39,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [*judged("fp32", 80, 0.99, 1000), *judged("int8", 40, 0.98, 4000), failed("pruned")]
     keep(folder, "20260101-000000-s-a", rows)
     (folder.parent / "costs.toml").write_text("life_months = 12\n")
+    generic = (PROFILES / "generic-cpu.toml").read_text()
+    (folder.parent / "priceless.toml").write_text(generic.partition("[price]")[0])
     keep(folder, "20260103-000000-s-c", judged("fp32", 80, 0.99, 1000)[:1], status="running")
     (one, server) = judged("fp32", 80, 0.99, 1000)
     unbound = msgspec.structs.replace(server, case=msgspec.structs.replace(server.case, options={"rate": "search"}))
@@ -100,6 +104,7 @@ def test_the_exit_code_tells_surely_none_from_not_enough_evidence(results, words
         ([RUN, "--only", "nothing"], "the run has no such choice"),
         ([RUN, "--on", "x86", "--profile", "generic-cpu"], "the target's own profile has its prices"),
         ([RUN, "--profile", "genric-cpu", "--traffic", "1/s"], "unknown hardware profile"),
+        ([RUN, "--objective", "cost", "--profile", "priceless.toml"], "there is no price to reckon with"),
         ([RUN, "--traffic", "0/s"], "over 0"),
         ([RUN, "--min-accuracy", "nan"], "not a number"),
         ([RUN, "--min-accuracy", "97"], "such as 0.97"),

@@ -151,3 +151,12 @@ def test_a_model_stays_on_one_machine_until_that_is_gone() -> None:
     assert book.take("a", "w", "x") is None
     book.release("a", "y")
     assert [book.take("a", "w", "x") for _ in range(3)] == ["4", "1", None]
+
+
+def test_what_leaves_a_target_that_is_not_of_the_fleet_changes_nothing() -> None:
+    book = Book({"a": ["0", "1"]})
+    case = book.take("a", "w", "x")
+    book.release("b", "x")
+    assert book.peek("a", "y") is None, "what x has begun is still its own"
+    book.release("a", "x")
+    assert book.peek("a", "y") not in (None, case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -138,6 +139,56 @@ def test_a_name_that_is_taken_ends_a_new_worker_soon(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(UserError, match="the name w is taken by another worker"):
         with_scheduler(twice)
+
+
+def test_a_worker_whose_scheduler_ends_says_so_and_looks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(crew, "_PATIENCE_S", 0.3)
+    said: list[str] = []
+
+    async def left(scheduler: Any) -> None:
+        worker = asyncio.create_task(joining(scheduler.address, "w", say=said.append))
+        while not scheduler.workers:
+            await asyncio.sleep(0.01)
+        await scheduler.close()
+        await worker
+
+    with pytest.raises(UserError, match="no scheduler has taken this worker for 0 s"):
+        with_scheduler(left)
+    assert said[0].startswith("worker w: joined tcp://127.0.0.1:")
+    assert said[1].startswith("worker w: the scheduler is gone; waiting for one at tcp://127.0.0.1:")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_worker_that_looks_for_a_scheduler_ends_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_AGAIN_S", 0.3)
+    monkeypatch.setattr(crew, "_PATIENCE_S", 0.3)
+
+    async def asked() -> None:
+        looking = asyncio.create_task(joining(NOWHERE, "w", wait_s=600.0))
+        await asyncio.sleep(0.5)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(looking, 10)
+
+    asyncio.run(asked())
+
+
+def test_what_a_local_fleet_started_ends_when_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Process 1 is nobody's `bench fleet local`: it stands for one that is there no more.
+    monkeypatch.setenv(crew.PARENT, "1")
+    said: list[str] = []
+    schedule("127.0.0.1", 0, said.append)
+    assert [line.startswith("tcp://127.0.0.1:") for line in said] == [True]
+    monkeypatch.setattr(crew, "_PATIENCE_S", 0.3)
+    asyncio.run(joining(NOWHERE, "w", wait_s=600.0))
+
+
+def test_a_local_fleet_whose_port_is_taken_has_no_scheduler(capfd: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="the scheduler did not start"):
+        run_local(1, [], said.append, port=taken.getsockname()[1])
+    assert said == []
+    assert "cannot listen" in capfd.readouterr().err, "why is printed by the scheduler"
 
 
 def test_a_worker_listens_as_its_scheduler_does() -> None:

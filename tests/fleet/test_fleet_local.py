@@ -30,8 +30,13 @@ def test_workers_of_one_machine_share_it_and_ctrl_c_keeps_what_is_finished(tmp_p
         assert sorted(worker["target"] for worker in told) == ["left", "left", "right"]
         assert len({worker["machine"] for worker in told}) == 1
         assert {worker["state"] for worker in told} == {"ready"}
+        drawn = bench("fleet", "status", "--scheduler", address, cwd=tmp_path).stdout
+        assert drawn.count("ready") == 3
 
-        parent, progress = processes.start("run", str(suite), "--scheduler", address, "--only", "single-stream")
+        targets = ("--target", "left", "--target", "right")
+        parent, progress = processes.start(
+            "run", str(suite), "--scheduler", address, *targets, "--only", "single-stream"
+        )
         until(lambda: "[1/4]" in progress.read_text())
         parent.send_signal(signal.SIGINT)
         assert parent.wait(30) == 130
@@ -53,3 +58,7 @@ def test_workers_of_one_machine_share_it_and_ctrl_c_keeps_what_is_finished(tmp_p
         assert cluster.wait(30) == 0
         assert not psutil.wait_procs(children, timeout=10)[1]
     assert "complete" in bench("fleet", "list", cwd=tmp_path).stdout
+    (listed,) = json.loads(bench("fleet", "list", "--json", cwd=tmp_path).stdout)
+    assert listed["fleet"] == fleet["fleet_id"]
+    assert "left" in bench("fleet", "show", cwd=tmp_path).stdout
+    assert json.loads(bench("fleet", "show", "--json", cwd=tmp_path).stdout) == fleet

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,15 +17,15 @@ import pytest
 
 from bench.errors import UserError
 from bench.fleet.identity import announcement
-from bench.fleet.link import _FETCHES, DaskLink, Ended
+from bench.fleet.link import _FETCHES, DaskLink, Ended, SchedulerLost, Seen
 from bench.fleet.messages import Announcement, Order, Outcome
 from bench.fleet.parent import FleetResult, Terms, resume_fleet, start_fleet
 from bench.fleet.record import as_it_is, read_fleet, write_fleet
 from bench.fleet.roll import Roll
-from bench.fleet.station import NO_BUNDLE
+from bench.fleet.station import NO_BUNDLE, Broken
 from bench.fleet.summary import lines, sentences
 from bench.record.codec import pack, unpack
-from bench.record.observation import Failure, Observation, Reading, Telemetry
+from bench.record.observation import Failure, Observation, Placement, Reading, Telemetry
 from bench.record.row import Row
 from bench.runner.across import expand_runs
 from bench.runner.plan import Request
@@ -199,6 +202,7 @@ def sampled(order: bytes) -> bytes:
     seen = msgspec.structs.replace(
         observed("fp32", 50),
         case=unpack(order, Order).case,
+        placement=Placement(provider="CPUExecutionProvider", nodes={}, evidence="by hand"),
         telemetry=Telemetry(readings=(Reading(t_ns=1, sensor="s", device="d", quantity="q", value=1.0),)),
     )
     return pack(Outcome(row=row_of(seen), seen=(seen,)))
@@ -327,6 +331,166 @@ def test_the_worker_that_lacks_what_another_has_is_given_nothing(told: Announcem
     assert {address for address, _ in cluster.by} == {"having"}
 
 
+def test_workers_that_are_none_of_the_fleet_are_given_nothing_and_told_why(
+    told: Announcement, other: Announcement, tmp_path: Path
+) -> None:
+    class Mixed(Quick):
+        def members(self) -> dict[str, Seen]:
+            return {**super().members(), "plain": Seen("plain", 1.0, {})}
+
+        def submit(self, key: str, address: str, function: Callable[..., Any], *given: Any, **more: Any) -> None:
+            super().submit(key, address, nobody if address == "mute" else function, *given, **more)
+
+    def nobody() -> bytes:
+        raise Broken("this Dask worker was not started by `bench fleet worker`")
+
+    cluster, heard = Mixed(), Heard()
+    for address, each in (("w", told), ("mute", told), ("foreign", other)):
+        cluster.join(address, each)
+    request = Request(suite=str(tiny_suite(tmp_path)), only=ONE)
+    made = start_fleet(request, ("left",), cluster, tmp_path / "results", heard, SOON)
+    assert made.fleet.status == "complete"
+    assert {address for address, _ in cluster.by} == {"w"}
+    refusals = [said for said in heard.said if "is given nothing" in said]
+    assert len(refusals) == 3
+    for name, why in (
+        ("plain", "it names no target: start it by `bench fleet worker`"),
+        ("mute", "this Dask worker was not started by `bench fleet worker`"),
+        ("foreign on", "this fleet has no target right"),
+    ):
+        assert any(said.startswith(f"worker {name}") and why in said for said in refusals), (name, refusals)
+
+
+class Heard(Quiet):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def stage(self, text: str, share: float | None = None, *, passing: bool = False) -> None:
+        self.said.append(text)
+
+
+def test_an_idle_worker_and_one_that_has_not_said_who_it_is_may_leave(told: Announcement, tmp_path: Path) -> None:
+    class Shy(Quick):
+        def submit(self, key: str, address: str, function: Callable[..., Any], *given: Any, **more: Any) -> None:
+            if address != "shy":
+                super().submit(key, address, function, *given, **more)
+
+    cluster, heard = Shy(), Heard()
+    one, two = on_machines(told, 2)
+    cluster.join("w", one)
+    cluster.join("idle", two)
+
+    def leave(address: str, function: str) -> None:
+        # All cases are of one model, so of one machine: the other worker has nothing to do.
+        if function == "measure":
+            for gone in {"w", "idle"} - {address} & cluster.there.keys():
+                cluster.die(gone)
+            if "shy" in cluster.there:
+                cluster.die("shy")
+            elif len(cluster.by) == 1:
+                cluster.join("shy", msgspec.structs.replace(told, machine="m9"))
+
+    cluster.before = leave
+    request = Request(suite=str(tiny_suite(tmp_path)))
+    made = start_fleet(request, (), cluster, tmp_path / "results", heard, SOON)
+    assert (made.fleet.status, made.fleet.lost, len(cluster.by)) == ("complete", (), 4)
+    gone = {said.partition(":")[0] for said in heard.said if "it left the cluster" in said}
+    assert len(gone) == 2
+    assert "lost worker shy" in gone
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_passed_over(told: Announcement, tmp_path: Path) -> None:
+    class Late(Quick):
+        def forget(self, key: str) -> None:
+            forgotten.append(key)
+
+    forgotten: list[str] = []
+    cluster, heard = Late(), Heard()
+    one, two = on_machines(told, 2)
+    cluster.join("w", one)
+
+    def freeze(address: str, function: str) -> None:
+        if function == "measure" and not forgotten:
+            cluster.silent.add("w")
+            cluster.join("v", two)
+        elif address == "v":
+            cluster.silent.clear()
+
+    cluster.before = freeze
+    request = Request(suite=str(tiny_suite(tmp_path)), only=ONE)
+    made = start_fleet(request, (), cluster, tmp_path / "results", heard, Terms(wait_s=5, lost_after_s=0.05))
+    assert (made.fleet.status, made.fleet.lost, sum(made.fleet.done.values())) == ("complete", (), 1)
+    assert len(forgotten) == 1
+    assert any("it gave no sign of life" in said for said in heard.said)
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("worker", "its machine has left the fleet"),
+        ("scheduler", "its machine has left the fleet"),
+        ("Ctrl-C", "it was stopped before it was profiled"),
+    ],
+)
+def test_a_case_that_could_not_be_profiled_any_more_says_why(
+    told: Announcement, tmp_path: Path, end: str, why: str
+) -> None:
+    class Ending(Quick):
+        def members(self) -> dict[str, Seen]:
+            if "scheduler" in ended:
+                raise SchedulerLost("the connection broke")
+            return super().members()
+
+    ended: list[str] = []
+    cluster = Ending(sampled)
+    cluster.join("w", told)
+
+    def strike(address: str, function: str) -> None:
+        if function == "profile" and not ended:
+            ended.append(end)
+            cluster.silent.add(address)
+            if end == "worker":
+                cluster.die(address)
+            elif end == "Ctrl-C":
+                signal.raise_signal(signal.SIGINT)
+
+    cluster.before = strike
+    suite = tiny_suite(tmp_path)
+    suite.write_text(suite.read_text().replace('["fp32"]', '["fp32", "fp16"]'))
+    made = start_fleet(Request(suite=str(suite), only=ONE), (), cluster, tmp_path / "results", Quiet(), SOON)
+    assert ended == [end]
+    assert made.fleet.status == "complete"
+    rows = {row.case.variant: row for row in read_cases(Path(made.runs[0]))}
+    assert rows["fp32"].why_not_faster is None
+    assert rows["fp16"].why_not_faster is not None
+    assert why in str(rows["fp16"].why_not_faster)
+
+
+def test_a_scheduler_that_is_gone_before_anything_is_begun_leaves_nothing(tmp_path: Path) -> None:
+    class Gone(Cluster):
+        def members(self) -> dict[str, Seen]:
+            raise SchedulerLost("the connection broke")
+
+    with pytest.raises(UserError, match="the scheduler is gone: the connection broke"):
+        run(Gone(), tmp_path)
+    assert list_fleets(tmp_path / "results") == []
+
+
+def test_a_case_of_which_there_is_no_file_is_a_row_that_says_why_and_no_worker_is_asked(
+    told: Announcement, tmp_path: Path
+) -> None:
+    suite = tiny_suite(tmp_path)
+    suite.write_text(suite.read_text().replace('["fp32"]', '["fp32", "pruned"]'))
+    cluster = Quick()
+    cluster.join("w", told)
+    made = start_fleet(Request(suite=str(suite), only=ONE), (), cluster, tmp_path / "results", Quiet(), SOON)
+    assert (made.fleet.status, len(cluster.by)) == ("complete", 1)
+    rows = {row.case.variant: row for row in read_cases(Path(made.runs[0]))}
+    assert rows["pruned"].status == "unavailable"
+    assert rows["pruned"].failure is not None
+    assert rows["pruned"].failure.reason == "nothing to prune: no kernel has 32 weights or more"
+
+
 # Which machine.
 
 
@@ -393,6 +557,91 @@ def test_what_only_the_tables_hold_stays_through_a_resume_and_is_not_measured_ag
         kept = pl.read_parquet(only_run / f"{name}.parquet")
         assert kept.filter(pl.col("case_id") == first.id).equals(table.filter(pl.col("case_id") == first.id))
         assert set(kept["case_id"]) == {first.id, second.id}
+
+
+def test_a_case_that_was_given_up_stays_so_through_a_resume(
+    told: Announcement, other: Announcement, tmp_path: Path
+) -> None:
+    cluster = Cluster()
+    for number, each in enumerate([*on_machines(told, 3), other]):
+        cluster.join(f"w{number}", each)
+
+    def struck(address: str, function: str) -> None:
+        if function == "measure":
+            cluster.die(address)
+
+    cluster.before = struck
+    made = run(cluster, tmp_path)
+    (lost,) = made.fleet.lost
+    assert (made.fleet.status, lost.target, lost.tries) == ("interrupted", "left", 3)
+    folder = Path(made.folder)
+
+    # Once as it was noted, and once as the folder of the run alone tells it.
+    for noted in (made.fleet.lost, ()):
+        write_fleet(folder, msgspec.structs.replace(read_fleet(folder), status="interrupted", lost=noted))
+        again = resume_fleet(folder, Cluster(), Quiet(), NOW)
+        (still,) = again.fleet.lost
+        assert (still.target, still.case, still.run) == (lost.target, lost.case, lost.run)
+        assert lost.reason in still.reason
+        assert still.tries == (3 if noted else 0)
+        assert "no worker of target right" in str(again.fleet.why)
+
+
+def both_invocations(order: bytes) -> bytes:
+    (seen,) = unpack(answered(order), Outcome).seen
+    return answered(order, seen=(seen, msgspec.structs.replace(seen, invocation=1)))
+
+
+def test_a_case_is_on_record_when_its_first_invocation_is_which_is_written_last(
+    told: Announcement, other: Announcement, tmp_path: Path
+) -> None:
+    suite = tiny_suite(tmp_path)
+    suite.write_text(suite.read_text().replace("[measure]", "[measure]\ninvocations = 2"))
+    cluster = Quick(both_invocations)
+    cluster.join("w", told)
+    cluster.join("v", other)
+
+    def struck(address: str, function: str) -> None:
+        if (address, function) == ("v", "measure"):
+            cluster.die(address)
+
+    cluster.before = struck
+    made = start_fleet(Request(suite=str(suite), only=("*/b1/*",)), (), cluster, tmp_path / "results", Quiet(), SOON)
+    assert (made.fleet.status, sum(made.fleet.done.values())) == ("interrupted", 2)
+    folder, left = Path(made.folder), next(Path(each) for each in made.runs if "-left-" in each)
+    first, second = sorted(path for path in (left / "journal").glob("*-0.msgpack"))
+    assert len(list((left / "journal").glob("*-1.msgpack"))) == 2
+
+    # A kill came between the two.
+    second.unlink()
+    for table in left.glob("*.parquet"):
+        table.unlink()
+    stopped_again(folder)
+    again = resume_fleet(folder, Cluster(), Quiet(), NOW)
+    assert sum(again.fleet.done.values()) == 1
+    assert [row.case.id for row in read_cases(left)] == [first.name.partition("-")[0]]
+
+
+def test_a_disk_that_refuses_stops_a_fleet_which_says_so_and_goes_on_later(told: Announcement, tmp_path: Path) -> None:
+    cluster = Quick()
+    cluster.join("w", told)
+    in_the_way: list[Path] = []
+
+    def refuse(address: str, function: str) -> None:
+        if function == "take_in" and not in_the_way:
+            (folder,) = list_fleets(tmp_path / "results")
+            in_the_way.append(folder.parent / f"{folder.name}-left-{told.place}")
+            in_the_way[0].write_text("mine")
+
+    cluster.before = refuse
+    with pytest.raises(UserError, match="cannot write there"):
+        run(cluster, tmp_path)
+    (folder,) = list_fleets(tmp_path / "results")
+    assert read_fleet(folder).status == "interrupted"
+    assert "cannot write there" in str(read_fleet(folder).why)
+    in_the_way[0].unlink()
+    whole = resume_fleet(folder, cluster, Quiet(), NOW)
+    assert (whole.fleet.status, sum(whole.fleet.done.values())) == ("complete", 1)
 
 
 def test_a_fleet_has_one_parent_at_a_time(told: Announcement, tmp_path: Path) -> None:
@@ -468,3 +717,40 @@ def test_a_time_out_of_the_work_is_its_error_and_one_of_the_fetching_is_tried_ag
     link._gather("c", Future("cancelled", TimeoutError()))
     link._gather("forgotten", Future("error", ValueError()))
     assert link._ended.empty()
+    link._gather("c", Future("finished", ValueError("no  such\ntype")))
+    assert link._ended.get(timeout=10) == Ended("c", error="ValueError: no such type")
+
+
+class Client:
+    """What Dask has of a connection."""
+
+    scheduler = SimpleNamespace(identity=None)
+
+    def __init__(self) -> None:
+        self.status = "running"
+        self.closed = False
+
+    def sync(self, function: object, *, callback_timeout: float) -> object:
+        raise OSError("Timed out during handshake")
+
+    def close(self, timeout: float) -> None:
+        self.closed = True
+
+
+def test_nothing_is_heard_of_what_was_forgotten_and_all_is_forgotten_in_the_end() -> None:
+    link, client = DaskLink("tcp://127.0.0.1:1"), Client()
+    link._client = client
+    cancelled: list[str] = []
+    link._futures = {name: SimpleNamespace(cancel=partial(cancelled.append, name)) for name in "abc"}
+    link.forget("a")
+    for key in "ab":
+        link._ended.put(Ended(key, answer=b""))
+    assert [ended.key for ended in link.wait(0)] == ["b"]
+    with pytest.raises(SchedulerLost, match="Timed out during handshake"):
+        link.members()
+    link.__exit__(None, None, None)
+    assert (cancelled, client.closed) == (["a", "c"], True)
+    client.status = "closed"
+    for asked in (link.members, partial(link.wait, 0)):
+        with pytest.raises(SchedulerLost, match="the connection to the scheduler broke"):
+            asked()

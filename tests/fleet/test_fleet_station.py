@@ -8,13 +8,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.errors import UserError
 from bench.fleet import identity, station
 from bench.fleet.identity import announcement
-from bench.fleet.messages import Announcement
+from bench.fleet.messages import Announcement, Order
 from bench.fleet.parcels import Parcel, pack_parcels
 from bench.fleet.parent import Terms, start_fleet
+from bench.fleet.planning import plan_fleet
+from bench.fleet.record import create
+from bench.hardware.load import readable_profiles
+from bench.hardware.schema import Match
+from bench.hardware.written import as_toml
 from bench.record.codec import pack, unpack
-from bench.runner.plan import Request, make_subjects, plan_run
+from bench.record.profile import Profile
+from bench.record.row import Row
+from bench.runner.plan import Planned, Request, make_subjects, plan_run
 from bench.store.manifest import read_manifest
 from bench.store.runs import list_runs
 from tests.conftest import bench
@@ -86,6 +94,75 @@ def test_a_fleet_gets_over_a_bundle_that_was_damaged_in_a_cache(
     made = start_fleet(request, (), cluster, tmp_path / "results", Quiet(), Terms(wait_s=0.5, lost_after_s=1e9))
     assert (made.fleet.status, made.fleet.lost) == ("complete", ())
     assert (cluster.count("take_in"), cluster.count("measure")) == (1, 2)
+
+
+def test_a_parcel_under_another_name_is_not_taken_in(told: Announcement, parcel: Parcel) -> None:
+    station.take_piece("fleet-1", 0, parcel.piece(0))
+    with pytest.raises(station.Broken, match="what came is not the bundle that was sent"):
+        station.take_in("fleet-1", "0" * 64)
+    assert list(station.store().iterdir()) == []
+
+
+def order(parcel: Parcel, tmp_path: Path) -> tuple[Order, Planned]:
+    planned = plan_run(Request(suite=str(tmp_path / "tiny.toml")))
+    suite = planned.suite.model_dump(mode="json")
+    return Order(case=planned.cases[0], plan=planned.plan, suite=suite, bundle=parcel.key), planned
+
+
+def test_a_worker_profiles_a_row_of_its_bundle(told: Announcement, parcel: Parcel, tmp_path: Path) -> None:
+    sent(parcel)
+    asked, planned = order(parcel, tmp_path)
+    subject = make_subjects(planned, tmp_path / "again", Quiet())[asked.case.model]
+    row = Row(case=asked.case, status="ok", dataset=subject.entry.dataset, artifact=subject.artifact(asked.case))
+    made = unpack(station.profile(pack(asked), pack(row)), Profile)
+    assert made.reason is None
+    assert [operator.type for operator in made.operators] == ["MatMul"]
+
+
+def test_a_dask_worker_that_stands_for_none_of_a_fleet_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station, "_here", [])
+    with pytest.raises(station.Broken, match="was not started by `bench fleet worker`"):
+        station.announce()
+
+
+def test_a_model_of_which_nothing_can_be_measured_is_not_sent(tmp_path: Path) -> None:
+    suite = tiny_suite(tmp_path)
+    # A product of eight weights has none to spare.
+    suite.write_text(suite.read_text().replace("fp32", "pruned"))
+    subjects = make_subjects(plan_run(Request(suite=str(suite))), tmp_path / "made", Quiet())
+    assert len(subjects) == 1
+    assert pack_parcels(subjects, tmp_path) == {}
+
+
+@pytest.mark.parametrize("lacks", [{}, {"openvino-cpu": "not installed"}])
+def test_a_runtime_for_where_it_is_available_is_one_that_all_workers_of_a_target_have(
+    told: Announcement, tmp_path: Path, lacks: dict[str, str]
+) -> None:
+    suite = tiny_suite(tmp_path)
+    suite.write_text(suite.read_text() + 'if_available = ["openvino-cpu"]\n')
+    workers = [msgspec.structs.replace(told, lacks={}), msgspec.structs.replace(told, lacks=lacks)]
+    planned, scopes = plan_fleet(Request(suite=str(suite)), workers)
+    runtimes = {"onnxruntime-cpu"} if lacks else {"onnxruntime-cpu", "openvino-cpu"}
+    assert {case.target for case in planned.cases} == runtimes
+    assert set(scopes["left"].runtimes) == set(scopes["left"].needed) == runtimes
+
+
+def test_a_machine_that_no_profile_fits_has_to_be_told_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "hardware_profiles"
+    own.mkdir()
+    for name, profile in readable_profiles()[0].items():
+        elsewhere = profile.model_copy(update={"match": Match(cpu_model="no such processor")})
+        (own / f"{name}.toml").write_text(as_toml(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no hardware profile fits this machine") as refused:
+        announcement()
+    assert refused.value.where == "--target"
+
+
+def test_a_fleet_has_its_folder_where_there_can_be_one(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("mine")
+    with pytest.raises(UserError, match="cannot write there"):
+        create(tmp_path / "results", "s")
 
 
 def test_a_bundle_waits_until_nothing_is_measured_on_its_machine(

@@ -187,6 +187,31 @@ def test_a_figure_of_0_is_no_figure(key):
         a_profile(**{key: whole[key]})
 
 
+PRICE_BOUGHT = {"purchase": 2000, "life_years": 4, "utilisation": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ({}, "give either per_hour, or purchase"),
+        ({**PRICE_BOUGHT, "per_hour": 1}, "give either per_hour, or purchase"),
+        ({"per_hour": 1, "life_years": 4}, "belong to purchase, not to per_hour"),
+        ({"purchase": 2000, "life_years": 4}, "purchase needs life_years and utilisation too"),
+        ({**PRICE_BOUGHT, "life_years": 0}, "life_years must be over 0"),
+        ({**PRICE_BOUGHT, "utilisation": 0}, "utilisation is a share over 0 and at most 1"),
+        ({**PRICE_BOUGHT, "utilisation": 1.5}, "utilisation is a share over 0 and at most 1"),
+        ({**PRICE_BOUGHT, "includes_energy": True}, "includes_energy is for a rent"),
+    ],
+)
+def test_a_price_is_that_of_a_rent_or_of_a_machine_that_was_bought(price, said):
+    stated = {
+        name: value if name == "includes_energy" else {"value": value, "source": "s", "date": "2024-01-01"}
+        for name, value in price.items()
+    }
+    with pytest.raises(ValueError, match=said):
+        a_profile(price=stated)
+
+
 def test_what_bench_measured_stays_a_measurement():
     figure = {"value": 1e11, "source": "measured by bench profile detect (a product)", "date": "2024-01-01"}
     (told,) = stated_peaks(a_profile(peak={"fp32": figure}), [4]).by_threads

@@ -198,7 +198,17 @@ def test_no_garbage_is_collected_while_it_is_quiet() -> None:
 
     with quiet_collector():
         assert not gc.isenabled()
+        with quiet_collector():
+            pass
+        assert not gc.isenabled(), "it is left as it was found"
     assert gc.isenabled()
+
+
+def test_load_needs_something_to_call() -> None:
+    with pytest.raises(ValueError, match="nothing to call"):
+        Requests(lambda _: None, lambda i: i, 0)
+    with pytest.raises(ValueError, match="needs a lane"):
+        Crew([])
 
 
 def test_the_generator_s_own_time_is_not_in_the_latency() -> None:

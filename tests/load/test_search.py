@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,12 @@ def test_a_ceiling_that_holds_is_the_answer_at_once() -> None:
     assert (found.low, found.rate, found.high, len(found.probes)) == (50, 50, None, 1)
 
 
+@pytest.mark.parametrize(("ceiling", "tolerance"), [(0, 0.02), (-1, 0.02), (100, 0), (float("nan"), 0.02)])
+def test_nothing_is_searched_up_to_nothing_or_for_ever(ceiling: float, tolerance: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        search.capacity(trial_of(100), ceiling, bound_s=1, tolerance=tolerance)
+
+
 def test_where_nothing_holds_there_is_no_rate() -> None:
     found = search.capacity(trial_of(0), 512, bound_s=1, tolerance=0.02)
     assert (found.low, found.rate) == (None, None)
@@ -91,6 +98,30 @@ def test_the_true_capacity_of_a_known_queue_is_found(bound: float) -> None:
     assert begun, "the measured run is told apart from the search"
     assert found.samples.latency_ns.size == 60_000, "the samples are those of the measured run, all of them"
     assert not any("p99" in reason for reason in found.validity.reasons)
+
+
+def test_a_rate_that_the_search_was_misled_to_is_lowered_until_it_holds() -> None:
+    services, begun = [MS], 0
+
+    def slower() -> None:
+        # The machine throttles as soon as the search is over.
+        nonlocal begun
+        services[0], begun = int(1.14 * MS), begun + 1
+
+    found = server.measure(
+        virtual_crew([services]),
+        msgspec.structs.replace(PLAN, min_samples=5000),
+        Settings({"rate": "search", "p99_ms": 3.0}, seed=PLAN.seed),
+        Watch(begin=slower),
+    ).capacity
+    assert found is not None
+    assert found.rate is not None
+    assert found.low is not None
+    *misled, last = found.probes[-begun:]
+    assert misled
+    assert not any(probe.verdict == "held" for probe in misled)
+    assert last.verdict == "held"
+    assert found.low == found.measured_rate == last.rate < misled[-1].rate
 
 
 def test_a_bound_below_the_service_time_is_held_by_no_rate() -> None:

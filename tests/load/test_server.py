@@ -198,3 +198,17 @@ def pairwise_times(ends: np.ndarray, starts: np.ndarray) -> list[tuple[int, int]
 def test_a_wrong_option_is_refused_in_a_sentence(options: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         server.options(Settings(options))  # type: ignore[arg-type]
+
+
+def test_the_error_of_one_worker_ends_the_serving_of_all() -> None:
+    def work(request: int) -> None:
+        if request == 0:
+            raise RuntimeError("the runtime broke")
+
+    begin = time.monotonic()
+    with (
+        Crew([Requests(work, lambda i: i, 2, first=first) for first in (0, 1)]) as crew,
+        pytest.raises(RuntimeError, match="the runtime broke"),
+    ):
+        server.measure(crew, Plan(min_s=60, max_s=60, min_samples=60), Settings({"rate": 50, "workers": 2}), Watch())
+    assert time.monotonic() - begin < 30, "nobody waits for the queries that are still to come"

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.metrics.parity import EDGE, FIGURES, NO_EDGES, Compared, compare
+from bench.metrics.quality import evaluate
 from bench.metrics.robustness import Outputs
 from bench.record.artifact import Artifact, Bundle, DataInfo, Edges, ModelInfo, Recipe, TensorSpec
 
@@ -135,3 +136,43 @@ def test_a_bundle_without_edges_and_edges_that_were_not_run_say_why(tmp_path: Pa
     short = compared(tmp_path, bundle(), edges=EDGE_REFERENCE[:2])
     assert "cannot be compared" in str(short.figures[EDGE].reason)
     assert short.figures["parity_max_abs"].value == 0
+
+
+def test_without_outputs_of_the_source_or_with_others_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    index = bundle()
+    none = compared(tmp_path, replace(index, data=replace(index.data, reference=None)))
+    assert {figure.how for figure in none.figures.values()} == {"unavailable:no outputs of the source model"}
+    other = compared(tmp_path, index, real=REAL[:, :1])
+    assert set(other.figures) == {*FIGURES, EDGE}
+    assert {"outputs cannot be compared: " in figure.how for figure in other.figures.values()} == {True}
+
+
+def agreement(folder: Path, index: Bundle, ours: list[Array], theirs: list[Array]) -> float | None:
+    np.savez(folder / "reference.npz", **{str(at): values for at, values in enumerate(theirs)})
+    return compare(ours, NO_EDGES, folder, index, None).figures["parity_agreement"].value
+
+
+def test_a_unit_that_is_a_probability_decides_at_one_half_and_no_other_unit_does(tmp_path: Path) -> None:
+    theirs, ours = np.array([[0.1], [0.4], [0.6], [0.9]]), np.array([[0.1], [0.6], [0.6], [0.9]])
+    assert agreement(tmp_path, bundle(), [ours], [theirs]) == 0.75
+    assert agreement(tmp_path, bundle(), [3 * theirs], [3 * theirs]) is None
+
+
+def test_what_a_model_remembers_decides_nothing(tmp_path: Path) -> None:
+    index = bundle()
+    kept = replace(index, model=replace(index.model, state=(("memory in", "output 1"),)))
+    turned = REAL[:, ::-1]
+    assert agreement(tmp_path, kept, [REAL, turned], [REAL, REAL]) == 1
+    assert agreement(tmp_path, index, [REAL, turned], [REAL, REAL]) < 1
+
+
+def test_labels_without_a_metric_to_judge_by_give_no_figure_and_say_so(tmp_path: Path) -> None:
+    index = bundle(edges=False)
+    labelled = replace(index, data=replace(index.data, labels="labels.npy"))
+    assert labelled.model.metric is None
+    for name in ("reference", "outputs"):
+        np.savez(tmp_path / f"{name}.npz", **{"0": REAL})
+    found = evaluate(tmp_path / "outputs.npz", NO_EDGES, tmp_path, labelled, index.artifacts[0])
+    assert found.figures["accuracy"].reason == "the model states no metric"
+    assert found.figures["parity_max_abs"].value == 0
+    assert found.under_corruption is None

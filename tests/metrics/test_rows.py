@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from bench.metrics import capacity, latency, memory
 from bench.metrics.floors import Floors
 from bench.metrics.row import make_row
+from bench.optional import NO_INTERVAL, installed
 from bench.record.case import Case
 from bench.record.metric import METRICS
 from bench.record.observation import (
@@ -22,6 +25,7 @@ from bench.record.observation import (
     Plan,
     Reading,
     Samples,
+    SensorState,
     Telemetry,
     Validity,
     Warmup,
@@ -134,6 +138,35 @@ def test_memory_is_taken_at_the_edges_and_the_rest_says_why_it_is_missing() -> N
     assert "could not be reset" in unsure["peak_rss"].how
 
 
+def test_memory_that_the_sensor_could_not_read_has_the_sensor_s_reason() -> None:
+    blind = SensorState(sensor="process", source="/proc", period_s=1, available=False, reason="/proc is not there")
+    telemetry = Telemetry(sensors=(blind,))
+    found = memory.figures([seen(noise(), telemetry=telemetry)])
+    assert {figure.how for figure in found.values()} == {"unavailable:/proc is not there"}
+    assert row(seen(noise(), telemetry=telemetry)).warnings == ("no memory figures: /proc is not there",)
+
+
+def test_without_scipy_a_percentile_stands_and_says_why_it_has_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = latency.figures([seen(noise())], 0.95)["p99_latency"]
+    # What is None there is neither found nor imported.
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    installed.cache_clear()
+    try:
+        bare = latency.figures([seen(noise())], 0.95)["p99_latency"]
+    finally:
+        monkeypatch.undo()
+        installed.cache_clear()
+    assert bare.value == whole.value
+    assert (bare.low, bare.high) == (None, None)
+    assert bare.how.endswith(f"no interval: {NO_INTERVAL}")
+
+
+def test_a_start_has_no_rate() -> None:
+    cold = msgspec.structs.replace(CASE, scenario="cold-start")
+    (figure,) = {latency.figures([seen(noise(), case=cold)], 0.95)["throughput"]}
+    assert figure.how == "unavailable:a start has no rate"
+
+
 def row(*observations: Observation, plan: Plan = PLAN) -> Row:
     return make_row(CASE, observations, artifact=None, dataset="d", plan=plan, floors=Floors())
 
@@ -168,6 +201,11 @@ def test_a_row_warns_of_what_a_reader_has_to_know() -> None:
     )
     assert any("p50 is known to" in warning for warning in rough.warnings)
     assert row(seen(noise())).warnings == ()
+    # By a clock too coarse for the calls there is no share to be known closely.
+    ticks = np.where(np.arange(3000) % 10, 0, 100)
+    coarse = row(seen(ticks), plan=msgspec.structs.replace(PLAN, precision=1e-4))
+    assert coarse.metrics["p50_latency"].value == 0
+    assert not any("p50" in warning for warning in coarse.warnings)
 
 
 def test_validity_holds_for_a_row_only_if_it_holds_for_every_invocation() -> None:

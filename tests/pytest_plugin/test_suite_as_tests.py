@@ -14,6 +14,7 @@ import polars as pl
 import project
 import pytest
 
+from bench.pytest_plugin.measuring import _Logged
 from bench.store.manifest import read_manifest
 from bench.store.tables import read_cases
 
@@ -159,6 +160,36 @@ def test_disabled_benchmarks_run_every_case_for_a_moment_and_leave_no_figures(py
     assert "bench/pytest_plugin" not in told
 
 
+def test_a_suite_alone_is_kept_under_its_own_name_and_what_cannot_be_kept_fails_the_session(
+    pytester: pytest.Pytester,
+) -> None:
+    project.make(pytester.path, {"dense.bench.toml": project.suite(["fp32"])})
+    code, told = project.inside(pytester, "--bench-out", "results")
+    assert code == 0, told
+    assert read_manifest(kept_in(pytester.path)).suite["name"] == "dense"
+    code, told = project.inside(pytester, "--bench-out", "pytest.ini/results")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "bench: nothing was kept: " in told
+    assert "pytest.ini" in told
+
+
+def test_two_models_of_one_name_are_told_in_the_run_that_keeps_both(pytester: pytest.Pytester) -> None:
+    project.make(pytester.path, {"dense.bench.toml": project.suite(["fp32"])})
+    (pytester.path / "tests" / "other").mkdir()
+    project.dense(pytester.path / "tests" / "other" / "model.onnx", 32)
+    (pytester.path / "tests" / "other" / "wide.bench.toml").write_text(
+        project.suite(["fp32", "int8-dynamic"], min_s=0.06)
+    )
+    code, told = project.inside(pytester, "--bench-out", "results")
+    assert code == 0, told
+    manifest = read_manifest(kept_in(pytester.path))
+    assert [case.name for case in manifest.cases] == [FP32, DYNAMIC]
+    assert manifest.suite["name"] == "pytest"
+    assert any(note.startswith("more than one model is called model: ") for note in manifest.notes)
+    assert f"{FP32} was measured more than once: the first is kept" in manifest.notes
+    assert any("suites with different [measure] tables" in note for note in manifest.notes)
+
+
 def test_a_suite_that_cannot_be_read_is_a_collection_error_with_the_remedy(pytester: pytest.Pytester) -> None:
     project.make(pytester.path, {"dense.bench.toml": project.suite(["fp33"])})
     code, told = project.inside(pytester)
@@ -187,6 +218,14 @@ def test_without_pytest_benchmark_a_suite_is_skipped_and_refused_when_asked_for(
     code, told = project.inside(pytester, "-p", "no:benchmark", FILE)
     assert code == pytest.ExitCode.INTERRUPTED
     assert needs in told
+
+
+def test_a_stage_goes_to_the_log_and_what_passes_by_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    told = _Logged()
+    with caplog.at_level("INFO", "bench"):
+        told.stage("exporting model")
+        told.stage("epoch 3 of 9", 0.3, passing=True)
+    assert caplog.messages == ["exporting model"]
 
 
 def test_the_plugin_is_loaded_by_every_pytest_and_costs_it_no_heavy_import() -> None:

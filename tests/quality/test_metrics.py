@@ -165,6 +165,7 @@ def test_outputs_that_are_not_finite_leave_the_figure_missing(name):
         ("accuracy", np.zeros((3, 4)), np.array([0.5, 1, 2])),
         ("accuracy", np.zeros((3, 4)), np.array(["a", "b", "c"])),
         ("auc", np.zeros((3, 4, 5)), np.zeros(3)),
+        ("auc", np.zeros((3, 1)), np.zeros((3, 2))),
         ("mae", np.zeros((3, 4)), np.zeros((3, 5))),
     ],
 )

@@ -123,6 +123,10 @@ def test_what_cannot_be_compared_is_refused():
         parity(np.ones((2, 3)), np.ones((2, 4)))
     with pytest.raises(ValueError, match="compared with"):
         parity([np.ones(2)], [np.ones(2), np.ones(2)])
+    with pytest.raises(ValueError, match="different numbers of examples"):
+        parity([np.ones((2, 3)), np.ones((4, 3))], [np.ones((2, 3)), np.ones((4, 3))])
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) cannot be compared with one of shape \(2, 4\)"):
+        clear_agreement(np.ones((2, 3)), np.ones((2, 4)), 0.1)
     with pytest.raises(ValueError, match="no example"):
         parity(np.ones((0, 3)), np.ones((0, 3)))
     with pytest.raises(UserError, match="precision"):

@@ -22,6 +22,7 @@ from bench.errors import UserError
 from bench.record.comparison import Change
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
+from bench.record.observation import Cell, Robustness
 from bench.record.row import Row
 from bench.report.charts import comparison, pareto, robustness, roofline, theme
 from bench.report.charts.draw import image, whole
@@ -134,6 +135,29 @@ def test_what_may_be_put_on_an_axis_is_what_some_choice_has_a_figure_of():
         pareto.drawings(THREE, "cpu_utilisation", "accuracy")
     with pytest.raises(UserError, match="two figures"):
         pareto.drawings(THREE, "size", "size")
+
+
+def test_of_two_models_the_one_with_a_single_figure_has_no_front_and_says_so():
+    two = gathered(
+        with_figures("fp32", p50_latency=80e-6, size=4e6),
+        msgspec.structs.replace(
+            with_figures("fp32", model="other"),
+            metrics={n: Measurement.unavailable(m.unit, "not here") for n, m in METRICS.items()},
+        ),
+    )
+    drawn_, none = pareto.draw(two)
+    assert isinstance(drawn_, Drawing)
+    assert isinstance(none, Undrawn)
+    assert none.reason == "no two figures are known of any choice"
+    assert "other" in none.title
+
+
+def test_an_axis_of_infinities_is_no_reason_not_to_draw():
+    rows = [with_figures("fp32", p50_latency=measured("p50_latency", float("inf"), None), accuracy=0.9)]
+    made = only(pareto.drawings(gathered(*rows), *PAIR))
+    low, high = made.spec["layer"][3]["encoding"]["x"]["scale"]["domain"]
+    assert low < high < float("inf")
+    assert "accuracy · higher is better →" in words(made)
 
 
 def test_a_choice_without_one_of_the_figures_is_not_drawn_and_the_text_says_why():
@@ -335,6 +359,23 @@ def test_bars_of_robustness_bound_the_metric_as_its_share_is_bounded():
     assert data["left"][1] == "0.900 [0.000, 1.000] of clean"
     assert data["low"][0] is None
     assert isinstance(robustness.draw(gathered(row()))[0], Undrawn)
+
+
+@pytest.mark.parametrize(
+    ("value", "ratio", "clean", "bounds"),
+    [
+        (0.81, 0.9, 0.9, (0.72, 0.9)),  # a share: what is left of it
+        (2.5, 0.8, 2.0, (2.0, 2.5)),  # an error: its inverse is left
+        (0.7, 0.9, 0.9, (None, None)),  # made in another way, of which nothing follows
+    ],
+)
+def test_bars_turn_over_for_an_error_and_are_left_out_where_they_do_not_follow(
+    value: float, ratio: float, clean: float, bounds: tuple[float | None, float | None]
+):
+    cell = Cell(corruption="blur", severity=1, value=value, ratio=ratio, low=0.8, high=1.0)
+    found = Robustness(metric="mae", clean=clean, cells=(cell,), examples=9, seed=1)
+    data = only(robustness.draw(gathered(row(under_corruption=found)))).data["curves"]
+    assert (data["low"][1], data["high"][1]) == pytest.approx(bounds)
 
 
 def test_a_run_whose_machine_is_not_known_has_no_roofline_and_says_why():

@@ -154,3 +154,9 @@ def test_nasty_names_stay_in_their_cell_and_a_narrow_terminal_keeps_what_matters
     assert "\x1b" not in told
     assert "[red]" in told
     assert "USD a million" in told
+
+
+def test_without_a_profile_the_notes_name_no_machine_and_say_what_is_not_known() -> None:
+    told = notes(ledger([choice()], Terms(profile=None)))
+    assert not [line for line in told if line.startswith("on ")]
+    assert any(line.startswith("not known: ") and "hardware" in line for line in told)

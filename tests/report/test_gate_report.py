@@ -236,3 +236,9 @@ def test_no_text_of_a_suite_reaches_the_terminal_as_a_control(case: str, reason:
     found = shown(of) + drawn(lambda console: compare.draw(console, [v.change for v in of.verdicts if v.change], case))
     assert not [char for char in found if ord(char) < 32 and char != "\n"]
     assert "\x9b" not in found
+
+
+def test_a_pass_without_a_figure_has_nothing_that_qualifies_it() -> None:
+    assert gate.reasons([verdict("pass", change=None)]) == []
+    labelled = change(1.0, labels=("allowed: kernel",))
+    assert gate.reasons([verdict("pass", change=labelled)]) == [("pass", f"passed: allowed: kernel ({CASE} p50)")]

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,3 +167,12 @@ def test_where_there_is_nothing_to_draw_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="to draw"):
         charts.write(tmp_path / "h.svg", over(series(level=(None, None))))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_the_figure_has_no_point_and_one_without_an_interval_no_bar() -> None:
+    known = series(level=(1e-3, None, 2e-3))
+    bare = msgspec.structs.replace(known.points[2], low=None, high=None)
+    spec = charts.chart(over(msgspec.structs.replace(known, points=(*known.points[:2], bare)))).to_dict()
+    _, bars, line, *_ = spec["concat"][0]["layer"]
+    assert [point["at"] for point in line["data"]["values"]] == [1, 3]
+    assert [point["at"] for point in bars["data"]["values"]] == [1]

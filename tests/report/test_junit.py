@@ -101,3 +101,11 @@ def test_whatever_the_texts_hold_it_is_valid_xml(case: str, rule: str, reason: s
 
 def test_a_gate_without_verdicts_is_a_document_too() -> None:
     assert parsed(junit(report())).attrib["tests"] == "0"
+
+
+def test_a_verdict_without_a_change_holds_its_outcome_and_no_figures() -> None:
+    (case,) = parsed(junit(report(verdict("missing", change=None)))).iter("testcase")
+    told = "".join(child.text or "" for child in case)
+    assert "outcome: missing" in told
+    assert "baseline" not in told
+    assert "ratio" not in told

@@ -21,8 +21,10 @@ from rich.console import Console
 from bench.machine.cores import keep_to
 from bench.machine.cpu import usable_cores
 from bench.record.case import Case
+from bench.record.measurement import Measurement
 from bench.record.observation import Failure, Reading, SensorState
 from bench.report import view
+from bench.report.ab import LivePairs
 from bench.report.gauges import Gauges
 from bench.report.live import Live, is_drawn
 from bench.report.view import Scene, draw
@@ -284,3 +286,79 @@ def test_a_terminal_that_goes_away_stops_nothing(monkeypatch: pytest.MonkeyPatch
         os.close(ours)
         time.sleep(0.3)
         live.done(row())
+
+
+@pytest.mark.parametrize("width", [6, 40])
+def test_how_far_a_stage_is_stands_in_a_bar_where_there_is_room_for_one(width: int) -> None:
+    shown = seen(Scene(heading="export", share=0.4), width)
+    assert "40%" in shown
+    assert ("━" in shown) == (width == 40)
+
+
+def test_before_the_first_block_there_is_no_median_and_without_a_sampler_neither_power_nor_memory() -> None:
+    scene = measuring(0)
+    scene.sight = None
+    shown = seen(scene)
+    assert "none yet" in shown
+    assert "power" not in shown
+    assert "memory" not in shown
+
+
+def test_the_view_begins_with_the_first_stage_and_shows_each_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as (console, ours), Live(console) as live:
+        live.stage("exporting int8", share=0.25)
+        until(ours, "exporting int8")
+        live.begin(2, 0)
+        until(ours, "starting to measure")
+        views = [thread for thread in threading.enumerate() if thread.name == "view"]
+    assert len(views) == 1
+
+
+def test_a_terminal_on_which_nothing_was_begun_stays_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as (console, ours):
+        with Live(console) as live:
+            live.watching(sight(apart=False))
+            live.case(CASE, 0)
+        assert not written(ours, 0.1)
+
+
+def test_a_pair_is_a_line_where_nothing_is_drawn_and_one_that_is_done_in_the_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def go(live: LivePairs) -> None:
+        live.pairs(1, 6)
+        live.pair("a/case", 0)
+        live.paired("a/case", 0, "p50 -1.0 %")
+
+    file = io.StringIO()
+    go(LivePairs(Console(file=file, width=80)))
+    assert "round 1 of at most 6, a/case: p50 -1.0 %" in file.getvalue()
+    with terminal(monkeypatch) as (console, ours), LivePairs(console) as live:
+        go(live)
+        shown = until(ours, "1/6")
+    assert "p50 -1.0 %" in shown
+    assert "at most" not in shown
+
+
+def test_a_case_without_a_median_is_done_with_the_reason() -> None:
+    file = io.StringIO()
+    metrics = {**row().metrics, "p50_latency": Measurement.unavailable("s", "not of this scenario")}
+    with Live(Console(file=file, width=200)) as live:
+        live.begin(1, 0)
+        live.done(row(metrics=metrics))
+    assert ": p50 unavailable: not of this scenario (" in file.getvalue()
+
+
+def test_a_sampler_that_is_busy_and_a_counter_that_stood_still_leave_what_was_read_last() -> None:
+    gauges, second = Gauges(), 10**9
+    states = (SensorState(sensor="rapl", source="", period_s=1, available=True, quantities={}),)
+
+    def at(t: int, joules: float) -> Sight:
+        return sight(Reading(t, "rapl", "package-0", "energy", joules), states=states)
+
+    for t, joules in ((second, 100.0), (3 * second, 124.0), (3 * second, 124.0)):
+        gauges.read(at(t, joules), None)
+        if joules == 124.0:
+            assert gauges.power(at(t, joules)) == ["12.0 W (rapl package-0)"]
+    gauges.read(sight(states=states), None)
+    assert gauges.power(sight(states=states)) == ["12.0 W (rapl package-0)"]

@@ -25,12 +25,16 @@ from bench.analyse.compare import Comparison
 from bench.analyse.cost import Ledger, Terms
 from bench.analyse.cost.ledger import Account
 from bench.analyse.cost.terms import Bill
+from bench.analyse.timeline import Timeline
+from bench.record.case import Case
 from bench.record.comparison import Change
 from bench.record.cost import Part
 from bench.record.measurement import Measurement
 from bench.record.observation import Failure
+from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.report.page.alerts import alerts
+from bench.report.page.facts import sheets
 from bench.report.page.figures import Figures
 from bench.report.page.headline import headline
 from bench.report.page.pack import as_json, drawn, packed
@@ -399,3 +403,57 @@ def test_a_run_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     done = bench("report", "nothing", cwd=tmp_path)
     assert done.returncode == 2
     assert "bench run" in done.stderr
+
+
+def test_a_case_that_failed_without_a_word_and_a_run_that_is_not_done_are_said(example: Gathered) -> None:
+    mute = _with_rows(
+        example,
+        status=lambda at, row: "failed" if at == 0 else row.status,
+        failure=lambda at, row: None if at == 0 else row.failure,
+    )
+    (run,) = mute.runs
+    begun = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, status="interrupted"))
+    groups = {group.name: group for group in alerts(replace(mute, runs=(begun,)))}
+    assert groups["failed"].alerts[0].text == "failed: no reason is on record"
+    of = f"{len(run.rows)} of {len(run.manifest.cases)} cases are done"
+    assert f"{run.manifest.run_id}: {of}" in [alert.text for alert in groups["notes"].alerts]
+
+
+def test_a_run_under_a_profile_names_it_and_a_model_without_a_metric_has_no_judge(example: Gathered) -> None:
+    (run,) = example.runs
+    bare = tuple(msgspec.structs.replace(model, metric=None, training=None) for model in run.manifest.models)
+    manifest = msgspec.structs.replace(run.manifest, profile={"name": "my-server"}, models=bare)
+    changed = sheets(replace(example, runs=(msgspec.structs.replace(run, manifest=manifest),)))
+    facts = {line.name: line.values for sheet in changed for line in sheet.lines}
+    assert facts["hardware profile"] == ("my-server",)
+    (told,) = facts[bare[0].name]
+    assert "judged by" not in told
+    assert "trained" not in told
+    assert "; source " in told
+
+
+def test_fastest_of_any_number_of_threads_says_so_and_without_a_case_that_is_ok_there_is_none(
+    example: Gathered,
+) -> None:
+    def case(at: int, row: Row) -> Case:
+        return msgspec.structs.replace(row.case, threads=1 + at % 2)
+
+    fastest = headline(many := _with_rows(example, case=case), Figures(many))[0].best[1]
+    assert fastest.about == "median latency, one request at a time, batch 1, any number of threads"
+    below = _with_rows(
+        example,
+        status=lambda at, row: "failed",
+        failure=lambda at, row: Failure(reason="below its floor", phase="judge"),
+    )
+    accurate = headline(below, Figures(below))[0].best[0]
+    assert (accurate.at, accurate.reason) == (None, "no case is ok and was measured one request at a time")
+
+
+def test_why_a_chart_of_a_case_shows_less_is_told_where_it_is_known(example: Gathered) -> None:
+    first, *others = example.cases
+    whole = Timeline(invocation=0, phases=(), series=(), missing={})
+    broken = Profile(target=first.row.case.target, reason="no answer within 5 s")
+    cases = (replace(first, timeline=whole, operators=broken), *others)
+    told = json.loads(_unpacked(_Page(html(replace(example, cases=cases))), "data"))["cases"][0]["missing"]
+    assert "timeline" not in told
+    assert told["operators"] == ["no answer within 5 s"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 from pathlib import Path
@@ -19,14 +20,15 @@ from bench.record.measurement import Measurement
 from bench.record.row import Row
 from bench.report.charts import ecdf, operators, percentiles, timeline, violin
 from bench.report.charts.choose import drawings, joined, not_drawn, places
-from bench.report.charts.draw import image, seen_in, whole
+from bench.report.charts.draw import check_libraries, image, seen_in, whole
 from bench.report.charts.drawing import Drawing, Undrawn
-from bench.report.charts.kinds import KINDS, NAMES
+from bench.report.charts.kinds import KINDS, NAMES, kind_of
+from bench.report.page.write import check_page_libraries
 from bench.runner.conduct import RunResult
 from bench.runner.gather import CaseSeen, Gathered
 from tests.analyse.rows import profile, row
 from tests.conftest import bench
-from tests.kept_runs import keep_small
+from tests.kept_runs import keep, keep_small, observed, row_of
 from tests.report.narrowed import check_narrow
 from tests.report.test_tables import NASTY, manifest_for
 
@@ -83,6 +85,30 @@ def without(seen: CaseSeen) -> CaseSeen:
 def test_every_kind_has_the_name_of_its_module_and_a_title() -> None:
     assert [KINDS[name].name for name in NAMES] == list(KINDS) == list(NAMES)
     assert all(kind.title for kind in KINDS.values())
+
+
+def test_a_name_that_is_no_kind_is_not_among_them() -> None:
+    assert "pie" not in KINDS
+    assert "ecdf" in KINDS
+    with pytest.raises(UserError, match="did you mean 'ecdf'"):
+        kind_of("eccdf")
+
+
+def test_without_what_draws_each_option_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+
+    def without(*names: str) -> None:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *more: None if name in names else find(name, *more)
+        )
+
+    without("altair", "vl_convert")
+    with pytest.raises(UserError, match="charts need altair and vl-convert-python, not installed here"):
+        check_libraries("--svg")
+    without("jinja2")
+    check_libraries("--svg")
+    with pytest.raises(UserError, match="a page needs jinja2, not installed here"):
+        check_page_libraries("bench report")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -327,6 +353,15 @@ def test_bench_plot_writes_the_picture_that_its_ending_names(tmp_path: Path, suf
     assert content.startswith({".png": b"\x89PNG", ".svg": b"<svg", ".json": b"{"}[suffix])
     if suffix == ".json":
         assert {each["case"] for each in json.loads(content)["datasets"]["ecdf"]} == {1}
+
+
+def test_bench_plot_says_how_many_cases_it_has_left_out(tmp_path: Path) -> None:
+    seen = [observed(f"v{at}", 80.0 + at) for at in range(70)]
+    keep(tmp_path / "results", RUN, list(map(row_of, seen)), seen)
+    done = bench("plot", "latest", "ecdf", "-o", "x.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    drawn = {each["case"] for each in json.loads((tmp_path / "x.json").read_bytes())["datasets"]["ecdf"]}
+    assert f"{len(drawn)} cases are drawn of 70: choose with --only" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from bench.analyse.appraise import Bills
+from bench.analyse.cost import Terms
 from bench.analyse.pareto import fronts
 from bench.analyse.recommend import recommend
 from bench.errors import UserError
@@ -24,6 +26,7 @@ from bench.report.charts.drawing import Drawing
 from bench.report.charts.pareto import axes, of_front, write
 from bench.suite.effort import Effort
 from tests.analyse.chosen import around, choice
+from tests.analyse.costed import profile
 from tests.analyse.test_recommend import asked, bills, cases, served
 
 anything = st.text(st.characters(codec=None, exclude_categories=[]), max_size=30)
@@ -107,6 +110,69 @@ def test_an_estimate_and_a_part_that_is_not_known_are_said_in_the_confidence():
     assert "not known for any, so not counted: collection: the costs file states no [data] collection" in confidence
     shown = drawn(lambda console: texts.show(console, found))
     assert "≥ at least: a part that is not known is not zero" in shown
+
+
+def whys(found: Recommendation) -> dict[str, str]:
+    """By variant, why it is not the choice."""
+    names = texts.Names(each.name for each in found.candidates)
+    return {each.choice.variant: texts.why(each, found, names) for each in found.candidates}
+
+
+def test_who_is_dominated_is_told_by_whom_in_what_and_where_the_objective_ties():
+    limited = [choice(v, size=5.0, accuracy=around(x, 0.005)) for v, x in (("fp32", 0.96), ("int8", 0.98))]
+    found = recommend(limited, asked(objective="size", min_quality=0.95))
+    assert whys(found)["fp32"] == "int8 is surely as good or better in accuracy and size"
+    tied = [
+        choice(variant, peak_rss=around(rss, 0.1), p50_latency=around(p50), accuracy=around(quality, 0.001), size=size)
+        for variant, rss, p50, quality, size in (("fp32", 99.0, 9.0, 0.95, 4.0), ("int8", 100.0, 3.0, 0.97, 1.0))
+    ]
+    assert whys(recommend(tied, asked(objective="memory")))["fp32"] == (
+        "as good in peak RSS within noise, but int8 is surely as good or better in accuracy, p50 and size"
+    )
+
+
+def test_a_share_that_is_surely_worse_is_behind_by_points():
+    two = [choice("fp32", accuracy=(0.99, 0.985, 0.995)), choice("int8", accuracy=(0.95, 0.94, 0.96))]
+    assert whys(recommend(two, asked(objective="accuracy")))["int8"] == (
+        "surely worse: accuracy -4.00 pt [-5.50, -2.50]"
+    )
+
+
+def test_without_a_part_that_all_lack_it_is_undecided_by_the_known_parts_and_says_so():
+    own = Bills(terms=Terms(profile=profile(idle=None, tdp=None)))
+    choices = [served("fp32", around(1000.0)), served("int8", around(9000.0))]
+    found = recommend(choices, asked(objective="cost", traffic=10_000.0), own)
+    assert whys(found)["fp32"] == (
+        "cost of a month ≥ ≈1,461 USD against ≥ ≈365 USD; which is better is not known without work, rest"
+    )
+    confidence = texts.lines(found)[4]
+    assert confidence.startswith("undecided between 2 as far as the known parts go: against fp32; ")
+    assert "not known for any, so not counted: work, rest: " in confidence
+
+
+def test_what_is_dearer_by_its_known_parts_alone_has_no_ratio():
+    hours = {"engineering": {"rate_per_hour": 90, "hours": {"int8": 1}}}
+    free = {"data": {"collection": 0, "labelling": 0}, "training": {"cost": 0}, "life_months": 1}
+    choices = [served("fp32", around(10.0)), served("int8", around(4000.0))]
+    want = asked(objective="cost", traffic=2000.0)
+    found = recommend(choices, want, bills(effort=Effort.model_validate(free | hours)))
+    assert "no ratio, as a part is not known (" in texts.lines(found)[1]
+    assert whys(found)["fp32"] == "surely worse: cost of the model's life ≥ ≈25,933 USD against 455 USD"
+
+
+def test_without_prices_the_replicas_are_told_and_no_machines():
+    found = recommend([served("fp32", around(1000.0), p50_latency=around(1e-3))], asked(traffic=1000.0))
+    assert texts.lines(found)[0].endswith(", 2 replicas for 1,000 requests/s with 30 % head-room")
+
+
+def test_replicas_have_the_ends_that_the_capacity_allows_and_a_dash_where_there_is_none():
+    choices = [
+        served("fp32", around(1000.0, 0.3), p50_latency=around(1e-3)),
+        served("int8", None, bound_s=None, p50_latency=around(1e-4)),
+    ]
+    table = texts.table(recommend(choices, asked(traffic=10_000.0)))
+    (replicas,) = (column.cells for column in table.columns if column.title == "replicas")
+    assert replicas == ("15 [11, 21]", "–")
 
 
 def test_a_run_that_is_not_complete_is_said_to_be_in_every_answer():

@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.analyse.roofline import roofline
 from bench.errors import UserError
 from bench.record.artifact import Artifact
+from bench.record.peaks import MachinePeaks
 from bench.record.roofline import Roofline
 from bench.report.charts.drawing import Drawing, Undrawn
 from bench.report.charts.roofline import drawing, write
@@ -124,3 +125,30 @@ def test_a_beaten_limit_and_a_missing_figure_stand_under_the_table():
     assert "LIMIT BEATEN: it took only 25%" in text
     assert "compute: unavailable, the multiply-accumulates of the artifact could not be counted" in text
     assert "peaks with 1 thread: fp32 100 Gop/s (measured:by hand)" in text
+
+
+def of_peaks(known: MachinePeaks, *cases: tuple[float, Artifact, int]) -> Roofline:
+    rows = [msgspec.structs.replace(row(made.variant, us, threads=t), artifact=made) for us, made, t in cases]
+    return roofline(rows, known, "cpu", HERE)
+
+
+def test_a_precision_whose_peak_is_not_known_has_points_and_no_roof():
+    some = of_peaks(machine(peaks(1)), (40.0, artifact(), 1), (15.0, INT8, 1))
+    held = data(some)
+    assert {roof["precision"] for roof in held["roofs"]} == {"fp32"}
+    assert [(point["precision"], point["limit"]) for point in held["points"]] == [("fp32", "20.0 µs"), ("int8", "–")]
+
+
+def test_points_stand_without_any_roof_where_no_peak_is_known(tmp_path: Path):
+    none = of_peaks(machine(peaks(2)), (40.0, artifact(), 1))
+    assert set(data(none)) == {"points", "numbers"}
+    write(tmp_path / "a.svg", none)
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+
+
+def test_a_time_without_an_interval_has_no_spread_in_the_table():
+    one = row("fp32", 40.0)
+    bare = msgspec.structs.replace(one.metrics["p50_latency"], low=None, high=None, confidence=None)
+    made = msgspec.structs.replace(one, artifact=artifact(), metrics={**one.metrics, "p50_latency": bare})
+    columns = {column.title: column.cells for column in table(roofline([made], machine(), "cpu", HERE)).columns}
+    assert columns["measured µs"] == ("40.0",)

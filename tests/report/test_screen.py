@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.report.safe import Screen, encodable
 from tests.kept_runs import keep_small
 
 RUN = "20260101-000000-s-aa"
@@ -51,3 +53,22 @@ def test_a_reader_who_has_seen_enough_is_no_failure(work: Path) -> None:
     done = subprocess.run(command, cwd=work, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_text_is_spelled_in_what_an_encoding_has_and_in_ascii_where_no_such_encoding_is_known() -> None:
+    assert encodable("81 µs ±1 % 中", "ascii") == "81 us +-1 % ?"
+    assert encodable("81 µs", "latin-1") == "81 µs"
+    assert encodable("81 µs", "no-such-encoding") == "81 ?s"
+
+
+def test_only_writing_is_spelled_and_what_cannot_be_read_stays_an_error() -> None:
+    assert "81 µs".encode("ascii", "counterpoise.spelled") == b"81 us"
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode("ascii", "counterpoise.spelled")
+
+
+def test_a_stream_that_is_no_file_is_written_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    Screen(width=80).print("81 µs\x1b[2J")
+    assert out.getvalue() == "81 µs\ufffd[2J\n"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.machine.environment import read_environment
+from bench.optional import NO_INTERVAL
 from bench.record.case import Case
 from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
@@ -21,7 +22,7 @@ from bench.record.row import Row
 from bench.report import terminal
 from bench.report.csv import csv
 from bench.report.markdown import markdown
-from bench.report.table import tables
+from bench.report.table import run_notes, tables
 from bench.report.units import digits, scale_for, text
 from bench.store.manifest import Manifest, ModelEntry
 
@@ -186,3 +187,15 @@ def test_single_figures_are_scaled() -> None:
     assert text(3 * 2**20, "B") == "3.00 MiB"
     assert text(0.5, "1") == "0.500"
     assert msgspec.json.encode(text(12.0, "s"))
+
+
+def test_a_run_made_without_scipy_says_that_its_medians_have_no_interval() -> None:
+    made = row()
+    told = run_notes(manifest_for(made), [made])
+    assert any("p50 with its 95% interval" in note for note in told)
+    bare = msgspec.structs.replace(
+        made.metrics["p50_latency"], how=f"measured:clock; no interval: {NO_INTERVAL}", low=None, high=None
+    )
+    slim = msgspec.structs.replace(made, metrics={**made.metrics, "p50_latency": bare})
+    told = run_notes(manifest_for(slim), [slim])
+    assert any(f"p50 without its interval ({NO_INTERVAL})" in note for note in told)

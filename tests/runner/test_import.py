@@ -24,11 +24,13 @@ from bench.record.observation import Observation, Phase, Placement, Samples
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.report.files import write_summaries
+from bench.runner import doubt
 from bench.runner.adopt import Adopted, adopt
 from bench.runner.rows import row_of
 from bench.store import journal, kept, profiles, tables, transit
 from bench.store.manifest import Manifest, ModelEntry, read_manifest, write_manifest
 from bench.store.runs import list_runs
+from tests.analyse.machines import artifact
 from tests.conftest import bench
 from tests.kept_runs import keep, keep_small, observed
 from tests.kept_runs import row_of as ordinary_row_of
@@ -460,6 +462,14 @@ def test_a_full_run_with_a_table_cut_short_is_refused(table: str, tmp_path: Path
     assert contents(here) == {}
 
 
+def test_a_full_run_without_its_table_is_refused(tmp_path: Path, here: Path) -> None:
+    folder = keep_small(tmp_path / "target", ID)
+    (folder / kept.CASES).unlink()
+    with pytest.raises(UserError, match=r"it has no cases\.parquet: the copy is not whole"):
+        take(folder, here)
+    assert list_runs(here) == []
+
+
 def test_a_full_run_whose_table_is_of_another_one_is_refused(tmp_path: Path, here: Path) -> None:
     folder = keep_small(tmp_path / "target", ID)
     other = keep(tmp_path / "other", ID, [ordinary_row_of(observed("fp16", 10.0))])
@@ -524,6 +534,28 @@ def test_a_stopped_run_that_is_finished_by_another_kind_of_install_is_of_one_for
     kept.keep(folder, msgspec.structs.replace(read_manifest(folder), status="complete"), rows, seen)
     assert not transit.is_transit(folder)
     assert take(folder, tmp_path / "here").made == "tables taken as they are"
+
+
+@pytest.mark.parametrize(
+    ("latencies", "told"),
+    [
+        (np.ones((2, 2), np.int64), "latencies are 2-dimensional int64, and not a row of whole nanoseconds"),
+        (np.ones(2), "latencies are 1-dimensional float64"),
+        (np.array([3, -1]), "a latency is negative: -1 ns"),
+        (np.array([], np.int64), None),
+    ],
+)
+def test_latencies_are_a_row_of_whole_nanoseconds(latencies: np.ndarray, told: str | None) -> None:
+    found = doubt.of_latencies(latencies)
+    assert found is None if told is None else told in str(found)
+
+
+def test_no_artifact_has_fewer_than_no_bytes() -> None:
+    row = ordinary_row_of(observed("fp32", 80.0))
+    sound = msgspec.structs.replace(row, artifact=artifact())
+    assert doubt.of_rows([sound]) is None
+    strange = msgspec.structs.replace(row, artifact=artifact(bytes=-1))
+    assert doubt.of_rows([strange]) == f"the row of {row.case.name} has an artifact of -1 bytes"
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, here: Path) -> None:

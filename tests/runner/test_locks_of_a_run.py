@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from bench.errors import UserError
+from bench.machine.environment import read_environment
 from bench.runner import conduct
 from bench.runner.plan import Request, plan_run
 from bench.store import journal
@@ -42,3 +43,21 @@ def test_the_journal_of_a_complete_part_of_a_fleet_is_left_to_the_fleet(tmp_path
     journal.append(folder, seen)
     conduct.resume(folder, Quiet())  # type: ignore[arg-type]
     assert len(journal.files(folder)) == (0 if fleet is None else 1)
+
+
+def test_a_machines_part_of_a_fleet_goes_on_with_the_fleet(tmp_path: Path) -> None:
+    seen = observed("fp32", 80.0)
+    folder = keep(tmp_path, "20260101-000000-s-0001", [row_of(seen)], [seen], status="interrupted")
+    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), fleet="20260101-000000-s-fleet-0001"))
+    with pytest.raises(UserError, match="a machine's part of a fleet") as refused:
+        conduct.resume(folder, Quiet())  # type: ignore[arg-type]
+    assert "bench fleet run --resume 20260101-000000-s-fleet-0001" in str(refused.value.remedy)
+
+
+@pytest.mark.parametrize("field", ["cpu_model", "architecture", "kernel"])
+def test_a_run_does_not_go_on_on_another_machine(tmp_path: Path, field: str) -> None:
+    here = read_environment()
+    conduct.same_machine(here, here, tmp_path)
+    with pytest.raises(UserError, match=f"{field} was abacus, is ") as refused:
+        conduct.same_machine(msgspec.structs.replace(here, **{field: "abacus"}), here, tmp_path)
+    assert "figures of two machines" in str(refused.value.remedy)

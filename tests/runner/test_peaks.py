@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,7 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
+from filelock import FileLock
 
 from bench.errors import UserError
 from bench.machine.cores import share_out
@@ -21,13 +24,15 @@ from bench.machine.environment import read_environment
 from bench.record.codec import json_bytes
 from bench.record.measurement import Measurement
 from bench.record.peaks import MachinePeaks, Peaks
+from bench.runner.peaks import gauge as gauge_module
 from bench.runner.peaks import machine as peaks_module
 from bench.runner.peaks.chains import Chain
 from bench.runner.peaks.gauge import Gauge, GaugeError, Rate, stream_elements
 from bench.runner.peaks.machine import doubts, machine_peaks, measure_peaks, rising
-from bench.runner.peaks.overheads import line
-from bench.runner.peaks.rates import Offer, Offers, best_of, compute
+from bench.runner.peaks.overheads import _steady, line
+from bench.runner.peaks.rates import Offer, Offers, best_of, compute, find_offers
 from bench.stats.estimate import Estimate
+from tests.analyse.machines import machine
 
 WITHIN = 0.15
 ROUNDS = 8
@@ -190,6 +195,56 @@ def estimate(value: float, share: float = 0.01) -> Estimate:
     return Estimate(value=value, low=low, high=high, confidence=0.95, n=9, n_effective=9, method="")
 
 
+def test_a_machine_at_rest_is_not_mentioned_and_a_busy_one_in_every_figure(tmp_path, monkeypatch):
+    for busy, note in ((4.0, ""), (40.0, "; other work kept the machine 40% busy")):
+        told: list[str] = []
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval, busy=busy: busy)
+        assert Gauge(tmp_path, told.append).disturbed == note
+        assert len(told) == bool(note)
+
+
+def test_a_process_that_ends_without_an_answer_is_a_reason_and_no_crash(gauge, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(GaugeError, match="the stream ended without an answer: silent"):
+        gauge.bandwidth(1)
+
+
+def test_too_few_samples_are_a_reason(gauge, monkeypatch):
+    brief = msgspec.structs.replace(
+        gauge_module._PLAN, warmup_min_s=0.0, warmup_max_s=0.001, min_s=0.0001, max_s=0.0002, min_samples=1
+    )
+    monkeypatch.setattr(gauge_module, "_PLAN", brief)
+    long = Chain(kind="fp32", format="onnx", layers=40, rows=256, width=512)
+    for measure in (gauge.seconds, gauge.rate):
+        with pytest.raises(GaugeError, match="too few samples"):
+            measure(long, "onnxruntime-cpu", 1)
+
+
+def test_what_a_runtime_computes_in_is_told_by_its_profiler_or_not_at_all(gauge):
+    chain = Chain(kind="fp16", format="onnx", width=8)
+    assert gauge.computes_in(chain, "onnxruntime-cpu") in ("fp32", "fp16")
+    with pytest.raises(GaugeError, match="CUDAExecutionProvider"):
+        gauge.computes_in(chain, "onnxruntime-cuda")
+    with pytest.raises(GaugeError, match="does not tell what it computes a fp32 file in"):
+        gauge.computes_in(Chain(kind="fp32", format="tflite", width=8), "litert-xnnpack")
+
+
+def test_a_runtime_that_is_not_installed_offers_nothing_and_is_a_reason(gauge, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else found(name))
+    offers = find_offers(gauge)
+    assert all("openvino" not in offer.target for given in offers.by_precision.values() for offer in given)
+    assert all(any("openvino-cpu: OpenVINO" in told for told in reasons) for reasons in offers.reasons.values())
+
+
+def test_a_time_that_was_disturbed_is_taken_again_three_times_at_most():
+    times = iter([estimate(3.0, 0.2), estimate(2.0, 0.1), estimate(2.5, 0.3), estimate(1.0)])
+    assert _steady(lambda: next(times)).value == 2.0
+    assert next(times).value == 1.0
+    calm = iter([estimate(3.0, 0.2), estimate(2.0), estimate(1.0)])
+    assert _steady(lambda: next(calm)).value == 2.0
+
+
 def test_the_best_rate_is_measured_until_two_agree():
     rates = iter([50.0, 100.0, 97.0, 200.0])
     best = best_of(lambda: Rate(value=next(rates), n=9))
@@ -252,6 +307,35 @@ def test_peaks_are_kept_and_extended_and_never_taken_for_those_of_another_machin
         machine_peaks(other, [1], targets, print)
     older = msgspec.structs.replace(here, packages=here.packages | {"onnxruntime": "1.0"})
     assert machine_peaks(older, [1], targets, print) == known, "this machine, with what it has now"
+
+
+def test_of_known_peaks_only_what_is_lacking_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    here = read_environment()
+    path = peaks_module._path(here)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(json_bytes(machine()))
+    told: list[str] = []
+    found = machine_peaks(here, [1], ["onnxruntime-cpu", "onnxruntime-cuda"], told.append)
+    assert found.at(1).compute == machine().at(1).compute
+    assert "CUDAExecutionProvider" in found.at(1).call["onnxruntime-cuda"].reason
+    assert not [line for line in told if "thread" in line]
+
+
+def test_peaks_that_another_process_has_measured_meanwhile_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    here = read_environment()
+    path = peaks_module._path(here)
+    path.parent.mkdir(parents=True)
+    other = FileLock(path.with_suffix(".lock"))
+    other.acquire()
+
+    def waited(told: str) -> None:
+        assert "another process is measuring them" in told
+        path.write_bytes(json_bytes(machine()))
+        other.release()
+
+    assert machine_peaks(here, [1], ["onnxruntime-cpu"], waited) == machine()
 
 
 def test_peaks_of_a_busy_machine_are_warned_of_and_measured_again_when_it_rests(tmp_path, monkeypatch):

@@ -8,8 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.errors import UserError
+from bench.record.case import Case
+from bench.record.observation import Failure, Observation
 from bench.runner import selftest
-from bench.runner.selftest import Check, _false_alarms, _power, _probe_effect
+from bench.runner.selftest import Check, _false_alarms, _median, _power, _probe_effect
 from tests.conftest import bench
 
 NOISE = (1.0, 1.003, 0.998, 1.001, 0.999, 1.002, 0.997, 1.0)
@@ -26,6 +29,9 @@ def test_overhead_false_alarms_power_and_probe_effect_are_told_with_their_bounds
 ) -> None:
     brief = msgspec.structs.replace(selftest._PLAN, warmup_max_s=0.2, min_s=0.1, max_s=0.2)
     monkeypatch.setattr(selftest, "_PLAN", brief)
+    # It takes seconds, and is shown in two ways.
+    found = selftest.selftest(4, lambda text, *_, **__: None)
+    monkeypatch.setattr(selftest, "selftest", lambda rounds, progress: found)
     done = bench("selftest", "--rounds", "4", "--json", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)}
@@ -34,6 +40,10 @@ def test_overhead_false_alarms_power_and_probe_effect_are_told_with_their_bounds
     (overhead,) = [check for name, check in checks.items() if name.startswith("overhead")]
     assert overhead["passed"], overhead
     assert all(check["measured"] and check["bound"] for check in checks.values())
+    drawn = bench("selftest", "--rounds", "4", cwd=tmp_path)
+    assert drawn.returncode == done.returncode
+    assert drawn.stdout.count("MISSED") == sum(check["passed"] is False for check in checks.values())
+    assert drawn.stdout.count("holds") == sum(check["passed"] is True for check in checks.values())
 
 
 def test_too_few_rounds_are_refused(tmp_path: Path) -> None:
@@ -63,3 +73,16 @@ def test_the_same_on_both_sides_raises_few_alarms() -> None:
 def test_a_sampler_that_disturbs_is_found_out() -> None:
     assert _probe_effect(NOISE, slowed(0.001)).passed
     assert _probe_effect(NOISE, slowed(0.03)).passed is False
+
+
+def test_too_few_rounds_to_tell_are_said_and_pass_nothing() -> None:
+    check = _probe_effect([1.0], [1.0])
+    assert check.passed is False
+    assert "too few samples" in check.measured
+
+
+def test_where_nothing_can_be_measured_the_reason_is_told() -> None:
+    case = Case(model="trial", variant="fp32", runtime="onnxruntime", provider="cpu")
+    failure = Failure(reason="out of memory (limit 1 MiB)", phase="load")
+    with pytest.raises(UserError, match=r"the self-test cannot measure: out of memory \(limit 1 MiB\)"):
+        _median(Observation(case=case, invocation=0, status="failed", failure=failure))

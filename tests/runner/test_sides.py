@@ -20,6 +20,7 @@ from bench.record.observation import Failure
 from bench.runner.pythons import check_targets, open_python
 from bench.runner.revisions import CommandSide, checked_out, run_command
 from bench.runner.sides import Asked, ModelSide, open_models, open_revisions, parted
+from bench.runtimes.table import targets, unavailable
 from bench.suite.schema import Measure
 
 SHORT = Measure(warmup_min_s=0.05, warmup_max_s=0.1, min_s=0.05, max_s=0.1)
@@ -115,6 +116,25 @@ def test_two_variants_are_compared_where_each_side_has_one(digits_bundle: tuple[
         assert "litert-xnnpack: only B runs on it" in opened.notes
 
 
+def test_sides_without_a_case_in_common_are_refused_with_what_each_lacks(digits_bundle: tuple[Path, Bundle]) -> None:
+    folder, bundle = digits_bundle
+    (onnx,) = [folder / a.path for a in bundle.artifacts if (a.variant, a.format) == ("fp32", "onnx")]
+    with (
+        pytest.raises(UserError, match=r"no case in common: .* has no int8 for onnxruntime-cpu") as refused,
+        open_models(Asked(a=str(onnx), b=f"{onnx}/int8", measure=SHORT), Quiet()),
+    ):
+        pass
+    assert "no calibration data" in str(refused.value)
+
+
+def test_a_runtime_that_is_not_here_is_refused_where_it_was_asked_for(digits_bundle: tuple[Path, Bundle]) -> None:
+    absent = next(target for target in targets() if unavailable(target) is not None)
+    given = str(digits_bundle[0])
+    with pytest.raises(UserError) as refused, open_models(Asked(a=given, b=given, targets=(absent,)), Quiet()):
+        pass
+    assert unavailable(absent) in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -165,6 +185,24 @@ def test_two_versions_of_a_runtime_are_each_measured_in_their_own_python(
         assert f"onnxruntime {onnxruntime.__version__}" in opened.a.versions
         assert f"onnxruntime {OTHER_VERSION}" in opened.b.versions
         assert opened.a.name != opened.b.name
+
+
+def test_what_is_measured_by_two_other_pythons_need_not_be_here(
+    digits_bundle: tuple[Path, Bundle], other_python: Path
+) -> None:
+    bundle, python = f"{digits_bundle[0]}/fp32", str(other_python)
+    asked = Asked(a=bundle, b=bundle, python_a=python, python_b=python, targets=("onnxruntime-cpu",), measure=SHORT)
+    with open_models(asked, Quiet()) as opened:
+        assert opened.cases == ("onnxruntime-cpu/t1/b1/single-stream",)
+        assert not any("not installed" in note for note in opened.notes)
+
+
+def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\necho '[[3, 8, 20], []]'\n")
+    old.chmod(0o755)
+    with pytest.raises(UserError, match=r"this Python is 3\.8\.20, measuring needs 3\.11 or newer"):
+        open_python(str(old), tmp_path / "link", "--python-a")
 
 
 def test_another_python_finds_the_harness_and_nothing_else_of_this_one(other_python: Path, tmp_path: Path) -> None:
@@ -229,6 +267,19 @@ def test_in_a_subfolder_the_same_subfolder_of_the_revision_is_used(
         assert "second" in (b[1] / "work.sh").read_text()
 
 
+def test_a_subfolder_that_a_revision_does_not_have_is_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "new").mkdir()
+    monkeypatch.chdir(project / "new")
+    with (
+        pytest.raises(UserError, match="the folder new/ does not exist in that revision"),
+        checked_out(("first", "second"), tmp_path / "trees"),
+    ):
+        pass
+    assert len(git("worktree", "list")) == 1
+
+
 def test_a_revision_that_does_not_exist_is_refused(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such revision") as refused, checked_out(("first", "third"), tmp_path):
         pass
@@ -265,7 +316,12 @@ def test_a_command_sees_the_environment_of_the_user_and_not_that_of_a_worker(tmp
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("echo went wrong; exit 3", "exit code 3"), ("kill -SEGV $$", "signal 11"), ("sleep 60", "ended after 0.5 s")],
+    [
+        ("echo went wrong; exit 3", "exit code 3"),
+        ("kill -SEGV $$", "signal 11"),
+        ("sleep 60", "ended after 0.5 s"),
+        ("kill -TERM $PPID; sleep 60", "the process crashed with SIGTERM during the command"),
+    ],
 )
 def test_a_command_that_fails_says_how_and_what_it_printed(tmp_path: Path, command: str, said: str) -> None:
     failed = CommandSide("old", command, tmp_path, 0.5 if command == "sleep 60" else 60).measure("x", 0, silent)

@@ -16,11 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UserError
+from bench.hardware.load import load_profile
 from bench.record.comparison import Change
 from bench.record.measurement import Measurement
 from bench.runner.trial import Trial
-from bench.runner.tune.confirm import _money
-from bench.runner.tune.goals import COST, Constraint, Goals, budgets, least_accuracy, least_after_loss, objectives
+from bench.runner.tune.confirm import Confirmation, _money
+from bench.runner.tune.goals import (
+    COST,
+    Constraint,
+    Goals,
+    budgets,
+    least_accuracy,
+    least_after_loss,
+    objectives,
+    usual,
+)
 from bench.runner.tune.noise import Spread, pooled
 from bench.runner.tune.prepare import Asked
 from bench.runner.tune.result import Tuned
@@ -164,20 +174,107 @@ threads = [1]
     ("table", "asked", "said"),
     [
         ("[tune]\nmin_accuracy = 0.9\n[tune.space]\nthreads = [1]", {}, "accuracy >= 0.9 cannot be checked"),
+        ("[tune]\nmax_loss = 0.01\n[tune.space]\nthreads = [1]", {}, "the default setting has no accuracy"),
+        ("[tune]\nobjectives = ['capacity']\n[tune.space]\nthreads = [1]", {}, "has no figure for capacity"),
         ("[tune]\nobjectives = ['p50_latncy']\n", {}, "did you mean 'p50_latency'"),
+        ("[tune]\nobjectives = ['size', 'size']\n", {}, "an objective is given twice"),
+        ("[tune]\nobjectives = ['cpu_utilisation']\n", {}, "no value of cpu_utilisation is better"),
+        ("[tune]\n[tune.space]\nslowdown = { low = 0.0, high = 1.0 }\nruntime = ['slowed-cpu']", {"sampler": "grid"},
+         "a grid needs steps"),
+        ("[[matrix]]\nmodels = ['b.onnx']\nvariants = ['fp32']\nruntimes = ['onnxruntime-cpu']\n", {},
+         "the suite names trial.onnx, b.onnx"),
         ("[tune]\nobjectives = ['cost']\n", {}, "--profile"),
         ("[tune]\nscenario = 'single'\n", {}, "did you mean 'single-stream'"),
         ("", {"resume": True}, "no study to go on with"),
         ("", {"model": "trial.tflite"}, "no such model file"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_searched_is_refused(folder: Path, table: str, asked: dict[str, object], said: str) -> None:
     with pytest.raises(UserError) as refused:
         searched(folder, table, **asked)
     assert said in str(refused.value)
 
 
+def test_a_default_setting_that_cannot_be_measured_is_refused_with_the_reason(folder: Path) -> None:
+    (folder / "small.toml").write_text(SHORT.replace("[measure]", "[measure]\nmemory_limit_mb = 1"))
+    with pytest.raises(UserError, match=r"the default setting cannot be measured: out of memory \(limit 1 MiB\)"):
+        tune(Asked(suite=str(folder / "small.toml"), out=str(folder / "results")), Watched())
+
+
+def test_where_no_setting_meets_a_constraint_nothing_is_chosen(folder: Path) -> None:
+    table = """
+[tune]
+objectives = ["size"]
+invocations = 2
+constraints = { size = "<= 1MB" }
+[tune.space]
+variant = ["fp16"]
+"""
+    found = searched(folder, table)
+    assert [(each.status, len(each.figures["p50_latency"].how)) for each in found.candidates] == [
+        ("infeasible", len("measured:median of 1 processes"))
+    ]
+    assert (found.chosen, found.confirmation, found.frontier, found.exit_code) == (None, None, (), 1)
+
+
+def test_a_smaller_file_needs_no_rounds_to_be_confirmed(folder: Path) -> None:
+    table = """
+[tune]
+objectives = ["size"]
+invocations = 1
+[tune.space]
+variant = ["fp16"]
+"""
+    found = searched(folder, table, seed=5)
+    assert found.confirmation is not None
+    assert (found.confirmation.verdict, found.confirmation.report) == ("improved", None)
+    gain = found.confirmation.gain
+    assert gain is not None
+    assert gain == pytest.approx((-0.5, -0.5, -0.5), abs=0.01)
+
+
+def test_money_is_sought_by_the_price_of_a_profile_and_confirmed_by_the_rates(folder: Path) -> None:
+    profile = load_profile("server-cpu-avx2")
+    table = SLOWED.replace("[0.0, 20.0]", "[0.0, 0.1]").replace("invocations = 3", "invocations = 1")
+    found = searched(folder, table, objectives=("cost",), profile=profile, trials=1)
+    assert found.stopped_by == "trials"
+    assert len(found.candidates) == 1
+    for each in (found.default, *found.candidates):
+        assert each.figures[COST].unit == profile.price.currency
+    confirmation = found.confirmation
+    assert confirmation is not None
+    assert (confirmation.metric, confirmation.verdict) == (COST, "improved"), confirmation.reason
+    assert confirmation.change is not None
+    assert confirmation.change.unit == profile.price.currency
+    assert confirmation.gain is not None
+    assert -0.85 < confirmation.gain[0] < -0.4
+
+
+def test_without_a_table_the_usual_settings_are_tried_that_leave_the_outputs_alike(folder: Path) -> None:
+    found = searched(folder, "", budget_s=1e-9)
+    assert (found.stopped_by, found.candidates) == ("budget", ())
+    assert found.size is not None
+    assert found.size > 10
+    assert found.notes == ("kept to, as no constraint was given: parity_agreement >= 0.99",)
+    assert found.chosen == found.default
+
+
 # stopped and gone on with
+
+
+def test_on_ctrl_c_what_was_measured_is_told_without_a_confirmation(folder: Path) -> None:
+    class Stopped(Watched):
+        def trial(self, name: str) -> None:
+            super().trial(name)
+            if len(self.names) == 2:
+                raise KeyboardInterrupt
+
+    found = searched(folder, SLOWED, Stopped())
+    assert (found.stopped_by, found.exit_code) == ("interrupted", 130)
+    assert found.candidates == ()
+    assert found.chosen == found.default
+    assert found.confirmation is None
+
 
 _SEARCH = "import typer; from bench.cli.tune import tune; typer.run(tune)"
 
@@ -287,6 +384,22 @@ def test_goals_mind_which_side_of_a_task_metric_is_better() -> None:
     assert (budget.side, budget.limit) == ("<=", 0.002)
 
 
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        ({"accuracy": 0.9, "parity_agreement": 1.0, "parity_cosine": 1.0}, ["accuracy >= 0.89"]),
+        ({"parity_agreement": 1.0, "parity_cosine": 1.0}, ["parity_agreement >= 0.99"]),
+        ({"parity_cosine": 1.0}, ["parity_cosine >= 0.99"]),
+        ({}, []),
+    ],
+)
+def test_a_search_without_constraints_keeps_to_the_best_that_is_known_of_the_outputs(
+    known: dict[str, float], kept: list[str]
+) -> None:
+    names = ("accuracy", "parity_agreement", "parity_cosine")
+    assert list(map(str, usual({name: figure(known.get(name)) for name in names}, None, "x"))) == kept
+
+
 def test_money_follows_the_rate_and_the_price_of_each_setting() -> None:
     # Twice the rate on twice the cores costs the same; the interval turns round.
     change = Change(
@@ -300,6 +413,9 @@ def test_money_follows_the_rate_and_the_price_of_each_setting() -> None:
     assert money.ratio == pytest.approx(1.0)
     assert (money.low, money.high) == (pytest.approx(0.8), pytest.approx(1.25))
     assert (money.before, money.after) == (pytest.approx(10.0), pytest.approx(10.0))
+    unknown = _money(change, default, {**chosen, COST: figure(None, "USD")})
+    assert (unknown.metric, unknown.ratio, unknown.absent) == (COST, None, "the cost of one side is not known")
+    assert Confirmation(verdict="failed", metric=COST, reason="", change=unknown).gain is None
 
 
 # the execution mode

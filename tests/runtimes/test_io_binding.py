@@ -49,6 +49,7 @@ def opening(tmp_path: Path) -> Opening:
 
 def test_a_bound_session_answers_as_the_other_and_says_what_it_times(opening: Opening) -> None:
     session = open_session("onnxruntime", opening)
+    assert "transfer_in_s" not in session.facts(), "nothing was sent yet"
     x = np.arange(12, dtype=np.float32).reshape(3, 4)
     (found,) = session.run([x])
     np.testing.assert_array_equal(found, 2 * x)

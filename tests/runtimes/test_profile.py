@@ -25,6 +25,7 @@ from bench.record.case import Case
 from bench.record.profile import Profile
 from bench.runtimes.base import Array, Opening
 from bench.runtimes.profile import Event, Feeds, operator_times, profile
+from bench.runtimes.profile_litert import _runs as _litert_runs
 from bench.runtimes.profile_onnxruntime import _runs
 from bench.runtimes.table import RUNTIMES, open_session, unavailable
 from bench.worker import profiling
@@ -135,6 +136,25 @@ def test_a_file_that_the_runtime_refuses_costs_the_profile_and_nothing_else(
     found = profile_case(job_for(digits_bundle, target, "fp32", artifact_path=str(damaged)))
     assert found.reason
     assert not found.operators
+
+
+def test_inputs_that_are_not_there_cost_the_profile_and_nothing_else(digits_bundle: tuple[Path, Bundle]) -> None:
+    found = profile_case(job_for(digits_bundle, "onnxruntime-cpu", "fp32", inputs="/nonexistent.npz"))
+    assert "FileNotFoundError" in str(found.reason)
+    assert not found.operators
+
+
+def test_a_trace_without_an_inference_tells_of_no_operator() -> None:
+    assert operator_times([*_runs([])]) == ()
+    assert operator_times([*_litert_runs([("Invoke", 2, 0, 0, 5.0)])]) == ()
+
+
+def test_a_profile_without_io_binding_says_so(tmp_path: Path) -> None:
+    opening = chain(tmp_path / "chain.onnx", 2, 8, None)
+    for options in ({}, {"io_binding": True}):
+        found = profile("onnxruntime", dataclasses.replace(opening, options=options), ones(opening), 0.02)
+        assert ("profiled without io_binding" in found.limits) is bool(options)
+        assert found.operators
 
 
 def test_a_profile_that_takes_too_long_is_ended(digits_bundle: tuple[Path, Bundle]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +125,40 @@ def test_graph_optimisation_is_set_and_told(digits_bundle: tuple[Path, Bundle]) 
         nodes[level] = session.placement().nodes["CPUExecutionProvider"]
         assert session.facts()["graph_optimization"]
     assert nodes["all"] <= nodes["none"]
+
+
+@pytest.mark.parametrize(("arena", "spinning"), [(True, False), (False, True)])
+def test_arena_and_spinning_are_those_of_the_session(
+    digits_bundle: tuple[Path, Bundle], arena: bool, spinning: bool
+) -> None:
+    options = {"arena": arena, "spinning": spinning}
+    session = open_session(*opening_for(digits_bundle, "onnxruntime-cpu", "fp32", options=options))
+    assert session.facts()["arena"] is arena
+    held = session._session.get_session_options()  # type: ignore[attr-defined]
+    assert held.enable_cpu_mem_arena is arena
+    assert held.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spinning))
+    session.close()
+
+
+def test_an_onnx_file_with_other_inputs_than_its_specification_is_refused(digits_bundle: tuple[Path, Bundle]) -> None:
+    runtime, opening = opening_for(digits_bundle, "onnxruntime-cpu", "fp32")
+    (known,) = opening.artifact.inputs
+    other = msgspec.structs.replace(opening.artifact, inputs=(msgspec.structs.replace(known, name="picture"),))
+    with pytest.raises(SessionError, match=rf"inputs \['{known.name}'\] are not those .* \['picture'\]"):
+        open_session(runtime, dataclasses.replace(opening, artifact=other))
+
+
+def test_a_device_that_openvino_does_not_find_is_refused(digits_bundle: tuple[Path, Bundle]) -> None:
+    if unavailable("openvino-cpu") is not None or unavailable("openvino-gpu") is None:
+        pytest.skip("OpenVINO is not installed, or has a GPU here")
+    runtime, opening = opening_for(digits_bundle, "openvino-gpu", "fp32")
+    with pytest.raises(SessionError, match="OpenVINO cannot load"):
+        open_session(runtime, opening)
+
+
+def test_a_runtime_that_is_not_installed_says_how_it_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert unavailable("openvino-cpu") == "OpenVINO is not installed (pip install openvino)"
 
 
 def test_a_fixed_batch_refuses_another_one() -> None:

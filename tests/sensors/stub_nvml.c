@@ -5,6 +5,7 @@
  *   !15          the NVML error of that number
  *   hang         never comes back
  *   rate 80 20   a counter in mJ that grows by 80 mW.. (80 mJ/s) and is renewed every 20 ms
+ * `0.kind 2` is the type in which its fields claim to be.
  * A missing key is NVML_ERROR_NOT_SUPPORTED. `0.lost 1` makes every call on the device fail as lost. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,12 @@ const char *nvmlErrorString(result r) {
     static char said[64];
     sprintf(said, "stub error %d", r);
     return said;
+}
+result nvmlSystemGetDriverVersion(char *out, unsigned size) {
+    char value[512];
+    if (!look("driver", value)) return NOT_SUPPORTED;
+    snprintf(out, size, "%s", value);
+    return OK;
 }
 result nvmlDeviceGetCount_v2(unsigned *count) {
     char value[512];
@@ -168,6 +175,7 @@ result nvmlDeviceGetFieldValues(device d, int count, field *fields) {
     for (int i = 0; i < count; i++) {
         const char *question = fields[i].id == 186 ? "instant" : fields[i].id == 185 ? "average" : "none";
         fields[i].kind = 1;
+        whole(d, "kind", &fields[i].kind);
         fields[i].value.u = 0;
         fields[i].status = whole(d, question, &fields[i].value.u);
         if (fields[i].status == LOST) return LOST;

@@ -243,6 +243,7 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("utilisation", {"activity": {"gfx_activity": 0xFFFFFFFF}}),
     ("clock", {"clock": {"clk": "N/A"}}),
     ("temperature", {"hotspot": "!NOT_SUPPORTED", "edge": "!NOT_SUPPORTED"}),
+    ("temperature", {"hotspot": "N/A"}),
     ("memory_used", {"memory_usage": "!NOT_SUPPORTED"}),
 ]
 
@@ -334,6 +335,16 @@ def test_an_order_that_is_not_known_is_not_guessed(gpus: Gpus) -> None:
     assert "all AMD GPUs are watched" in reason
 
 
+def test_the_order_of_a_single_gpu_is_known(gpus: Gpus) -> None:
+    gpus.world["old"] = True
+    gpus.device()
+    why, values, *_ = gpus.run(READ, HIP_VISIBLE_DEVICES="0")
+    assert why is None
+    assert {key.split()[0] for key in values} == {ZERO}
+    why, *_ = gpus.run(READ, HIP_VISIBLE_DEVICES="1")
+    assert why == "HIP_VISIBLE_DEVICES='1' leaves no AMD GPU visible"
+
+
 @pytest.mark.parametrize(
     ("world", "hint"),
     [
@@ -354,6 +365,20 @@ def test_no_module(tmp_path: Path) -> None:
     # It may be installed here: this hides it.
     (tmp_path / "amdsmi.py").write_text("raise ModuleNotFoundError('No module named amdsmi', name='amdsmi')\n")
     assert "pip install" in run("out = why", {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+
+
+def test_a_second_probe_sees_what_has_changed(gpus: Gpus) -> None:
+    gpus.device()
+    code = """
+        first = list(sensor.state().quantities)
+        world = json.load(open(os.environ["STUB_AMD"]))
+        world["devices"][0]["energy"] = "!NOT_SUPPORTED"
+        json.dump(world, open(os.environ["STUB_AMD"], "w"))
+        out = [sensor.probe(), first, list(sensor.state().quantities)]
+    """
+    again, first, second = gpus.run(code)
+    assert again is None
+    assert set(first) - set(second) == {"energy"}
 
 
 def test_failures_are_forgiven_twice_and_a_lost_device_is_told(gpus: Gpus) -> None:
@@ -410,6 +435,13 @@ def test_sampled_counter_and_power_agree_and_a_bad_counter_gives_way(
     chosen = gpu_energy(telemetry, start, end)
     assert [chosen[f"00ff-{n}"].how for n in range(3)] == [AMD_COUNTER, AMD_POWER, AMD_POWER]
     assert sum(m.value or 0 for m in chosen.values()) == pytest.approx(3 * truth, rel=0.1)
+
+
+def test_a_counter_that_no_power_contradicts_stands() -> None:
+    counted = tuple(Reading(i * 20 * MS, "amd", ZERO, "energy", 2.0 * i) for i in range(101))
+    polled = (Reading(0, "amd", ZERO, "power_instant", 100.0),)  # refused ever after
+    chosen = gpu_energy(Telemetry(readings=counted + polled), 500 * MS, 1500 * MS)[ZERO]
+    assert (chosen.how, chosen.value) == (AMD_COUNTER, pytest.approx(100, rel=0.1))
 
 
 def test_known_integral_of_a_ramp_and_the_lag_of_an_average() -> None:

@@ -125,6 +125,13 @@ def test_counters_that_tell_nothing(points: list[Point], reason: str) -> None:
     assert reason in found.how
 
 
+def test_a_counter_that_moved_once_is_taken_to_move_no_more_often_than_it_was_watched() -> None:
+    # Of its update period only that is known, so the doubt at each edge may be all that it moved by.
+    found = from_counter(line(5, 5, 5, 9, 9, 9), 5 * MS, 45 * MS, how=NVML_COUNTER)
+    assert (found.value is not None, found.n) == (True, 1)
+    assert (found.low, found.high) == (0, 8)
+
+
 def test_counter_without_a_reading_beyond_is_bounded_by_the_highest_power() -> None:
     points = line(*range(0, 60, 1))  # 1 J every 10 ms
     inner = from_counter(points, 100 * MS, 400 * MS, how=NVML_COUNTER)

@@ -92,6 +92,11 @@ def test_indexes_of_unlike_gpus_are_not_guessed() -> None:
     assert visible(unlike, {"CUDA_VISIBLE_DEVICES": "GPU-b"}).uuids == ("GPU-b",)
 
 
+def test_an_index_that_no_gpu_has_ends_the_list() -> None:
+    gpus = [Gpu("GPU-a", "one"), Gpu("GPU-b", "one")]
+    assert visible(gpus, {"CUDA_VISIBLE_DEVICES": "1,2,0"}).uuids == ("GPU-b",)
+
+
 def test_mig_instances_have_their_memory_and_the_gpus_power(gpus: Any) -> None:
     gpus.device(0, mig=2, memory=None, utilisation=None)
     for n in (0, 1):
@@ -105,6 +110,69 @@ def test_mig_instances_have_their_memory_and_the_gpus_power(gpus: Any) -> None:
     assert "whole GPU" in reason
     _, one, *_ = gpus.run(READ, CUDA_VISIBLE_DEVICES="MIG-11")
     assert {key.split()[0] for key in one} == {"MIG-11", ZERO}
+
+
+def test_a_gpu_that_could_be_split_and_is_not_stands_for_itself(gpus: Any) -> None:
+    gpus.device(0, mig=0)
+    gpus.show(d0_mig0_uuid="MIG-00")
+    why, values, reason, _ = gpus.run(READ)
+    assert why is None
+    assert {key.split()[0] for key in values} == {ZERO}
+    assert "MIG" not in reason
+
+
+def test_power_in_a_type_that_is_not_known_is_no_figure(gpus: Any) -> None:
+    gpus.device(0, kind=77)
+    why, values, reason, _ = gpus.run(READ)
+    assert why is None
+    assert values[f"{ZERO} power"] == 80.0
+    assert f"{ZERO} power_instant" not in values
+    assert "no power_instant, power_average" in reason
+
+
+NAMESPACE = """
+    from pathlib import Path
+    real = Path.stat
+    def stat(path, **more):
+        if str(path) == "/proc/self/ns/pid":
+            {answer}
+        return real(path, **more)
+    Path.stat = stat
+"""
+OTHERS = """
+    sensor.watch(os.getpid())
+    out = [values(sensor.snapshot()).get("GPU-0000-stub foreign_processes"), sensor.state().reason]
+"""
+
+
+def test_processes_in_a_container_that_numbers_its_own_are_not_called_foreign(gpus: Any) -> None:
+    gpus.device(0, processes="77:4096")
+    foreign, reason = gpus.run(NAMESPACE.format(answer="return os.stat_result([0] * 10)") + OTHERS)
+    assert foreign is None
+    assert "--pid=host" in reason
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [NAMESPACE.format(answer="raise PermissionError"), "\n    import sys; sys.platform = 'win32'\n"]
+)
+def test_processes_are_foreign_where_there_is_no_other_numbering(gpus: Any, elsewhere: str) -> None:
+    gpus.device(0, processes="77:4096")
+    foreign, reason = gpus.run(elsewhere + OTHERS)
+    assert foreign == 1
+    assert "namespace" not in reason
+
+
+def test_a_second_probe_sees_what_has_changed(gpus: Any) -> None:
+    gpus.device(0)
+    code = """
+        text = open(os.environ["STUB_NVML"]).read()
+        first = list(sensor.state().quantities)
+        open(os.environ["STUB_NVML"], "w").write(text.replace("0.energy ", "0.no_energy "))
+        out = [sensor.probe(), first, list(sensor.state().quantities)]
+    """
+    again, first, second = gpus.run(code)
+    assert again is None
+    assert set(first) - set(second) == {"energy"}
 
 
 def test_processes_of_the_tree_and_others(gpus: Any) -> None:
@@ -127,10 +195,35 @@ def test_processes_of_the_tree_and_others(gpus: Any) -> None:
     assert "does not tell how much" in reason
 
 
-@pytest.mark.parametrize(("error", "hint"), [(9, "not loaded"), (18, "differ in version"), (4, "permission")])
+@pytest.mark.parametrize(
+    ("error", "hint"), [(9, "not loaded"), (18, "differ in version"), (4, "permission"), (999, "NVML did not start: ")]
+)
 def test_why_nvml_does_not_start(gpus: Any, error: int, hint: str) -> None:
     gpus.show(init=f"!{error}")
     assert hint in gpus.run("out = why")
+
+
+ENVIRONMENT = """
+    from bench.machine.environment import read_environment
+    found = read_environment()
+    out = [found.gpus, found.gpu_driver, found.unread.get("gpus")]
+"""
+
+
+def test_the_fingerprint_names_the_gpus_and_their_driver(gpus: Any) -> None:
+    gpus.device(0)
+    gpus.device(1, name="Stub 200")
+    gpus.show(driver="550.54.15")
+    assert gpus.run(ENVIRONMENT) == [["Stub 100", "Stub 200"], "550.54.15", None]
+
+
+@pytest.mark.parametrize("fault", [{"init": "!999"}, {"d0_name": "!999"}])
+def test_the_fingerprint_says_why_it_names_no_gpu(gpus: Any, fault: dict[str, str]) -> None:
+    gpus.device(0)
+    gpus.show(driver="550.54.15", **fault)
+    names, driver, why = gpus.run(ENVIRONMENT)
+    assert (names, driver) == ([], None)
+    assert why.startswith("NVML: ")
 
 
 def test_no_device_and_no_driver(gpus: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 from typing import Any
 
+import psutil
 import pytest
 
+from bench.sensors import process as process_sensor
 from bench.sensors.process import ProcessSensor
 
 LINUX = sys.platform.startswith("linux")
@@ -125,3 +128,106 @@ def test_reads_nothing_before_it_is_told_whom_to_watch() -> None:
     assert sensor.snapshot() == []
     sensor.watch(os.getpid())
     assert sensor.read()[0].value > MB
+
+
+def test_what_only_linux_tells_is_absent_elsewhere_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_sensor, "LINUX", False)
+    sensor = watching(os.getpid())
+    found = taken(sensor)
+    assert found["rss"] > MB
+    assert found["threads"] >= 1
+    assert found["cpu_time"] > 0
+    assert found["voluntary_switches"] > 0
+    missing = {"pss", "peak_rss", "minor_faults", "major_faults"}
+    assert not missing & found.keys()
+    assert not missing & sensor.state().quantities.keys()
+    assert "no pss: only Linux tells" in sensor.state().reason
+    (light,) = sensor.read()
+    assert light.value == pytest.approx(found["rss"], rel=0.2)
+
+
+class TestRefused:
+    """A system that does not let another user's process be looked at, as macOS does without root."""
+
+    def refuse(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        for name in names:
+            real = getattr(psutil.Process, name)
+
+            @functools.wraps(real)
+            def answer(process: psutil.Process, real: Any = real) -> Any:
+                if process.pid == os.getpid():
+                    return real(process)
+                raise psutil.AccessDenied(process.pid)
+
+            monkeypatch.setattr(psutil.Process, name, answer)
+
+    def test_the_resident_set(self, child: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process_sensor, "LINUX", False)
+        self.refuse(monkeypatch, "memory_info")
+        process = child("input()")
+        sensor = watching(process.pid)
+        assert sensor.read() == []
+        assert sensor.snapshot() == []
+        # It has not ended: that would be the wrong reason.
+        assert f"no rss: the system refuses a look at process {process.pid}" in sensor.state().reason
+        assert "had ended" not in sensor.state().reason
+
+    def test_the_memory_map_and_the_switches(self, child: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process_sensor, "LINUX", False)
+        self.refuse(monkeypatch, "memory_full_info", "num_ctx_switches")
+        process = child("input()")
+        sensor = watching(process.pid)
+        found = taken(sensor)
+        assert found["rss"] > 0
+        assert not {"uss", "voluntary_switches", "involuntary_switches"} & found.keys()
+        assert "uss" not in sensor.state().quantities
+        assert f"the system refuses the memory map of process {process.pid}" in sensor.state().reason
+
+    def test_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(process: psutil.Process) -> None:
+            raise psutil.AccessDenied(process.pid)
+
+        monkeypatch.setattr(psutil.Process, "memory_info", refuse)
+        assert "does not let a process be looked at" in str(ProcessSensor().probe())
+
+
+@pytest.mark.parametrize("answer", [None, NotImplementedError("no cpufreq")])
+def test_a_machine_that_does_not_tell_its_clock(monkeypatch: pytest.MonkeyPatch, answer: Exception | None) -> None:
+    def frequency() -> None:
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(psutil, "cpu_freq", frequency)
+    sensor = watching(os.getpid())
+    found = taken(sensor)
+    assert found["rss"] > 0
+    assert "cpu_frequency" not in found.keys() | sensor.state().quantities.keys()
+    assert "does not tell its CPU clock" in sensor.state().reason
+
+
+@pytest.mark.skipif(not LINUX, reason="what a zombie shows differs between systems")
+def test_a_zombie_in_the_tree_is_no_process_of_it(child: Any) -> None:
+    process = child("""
+        import os, time
+        if os.fork() == 0:
+            os._exit(0)
+        print("up", flush=True)
+        input()
+    """)
+    process.stdout.readline()
+    root = psutil.Process(process.pid)
+    deadline = time.monotonic() + 5
+    while [c.status() for c in root.children()] != [psutil.STATUS_ZOMBIE] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = taken(watching(process.pid))
+    assert (found["processes"], found["threads"]) == (1, 1)
+    assert found["rss"] > MB
+
+
+def test_a_process_that_was_never_there_is_told_as_ended(child: Any) -> None:
+    process = child("")
+    process.wait()
+    sensor = watching(process.pid)
+    assert sensor.read() == []
+    assert sensor.snapshot() == []
+    assert f"process {process.pid} had ended" in sensor.state().reason

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,10 +21,10 @@ import pytest
 
 from bench import wire
 from bench.errors import UserError
-from bench.record.codec import pack
+from bench.record.codec import pack, unpack
 from bench.record.observation import Reading
 from bench.sensors.base import Quantity, Sensor
-from bench.sensors.messages import VERSION, Call, Choice, Setup, Watch
+from bench.sensors.messages import VERSION, Call, Choice, Ready, Refused, Reply, Setup, Watch
 from bench.sensors.recorder import Recorder
 from bench.sensors.sampler import Sampler
 from bench.sensors.table import DEFAULT, SENSORS, make
@@ -380,3 +382,166 @@ def test_a_sensor_that_breaks_or_is_silent_says_so() -> None:
     assert "no reading" in silent.reason
     assert sound.available
     assert sound.reason == ""
+
+
+def test_no_more_readings_are_kept_than_the_last_of_each_sensor() -> None:
+    clock = Clock()
+    recorder = Recorder([Beat(clock), Beat(clock), Beat(clock)], max_readings=2, clock=clock)
+    recorder.begin(1)
+    # Fewer than one a sensor would be no telemetry at all.
+    assert len(recorder.finish().readings) == 3
+
+
+def test_nothing_is_told_of_what_was_not_begun() -> None:
+    clock = Clock()
+    recorder = Recorder([Beat(clock)], max_readings=10, clock=clock)
+    telemetry = recorder.finish()
+    assert (telemetry.readings, telemetry.snapshots, telemetry.sampler_wall_s) == ((), {}, 0.0)
+    assert [state.sensor for state in telemetry.sensors] == ["beat"]
+
+
+def test_a_sensor_that_breaks_while_it_is_looked_for_is_not_there() -> None:
+    class Broken(Beat):
+        def probe(self) -> str | None:
+            raise OSError("the bus is gone")
+
+    recorder = Recorder([Broken(Clock())], max_readings=10)
+    (state,) = recorder.states()
+    assert not state.available
+    assert state.reason == "looking for it failed: OSError: the bus is gone"
+
+
+def test_the_newest_readings_are_there_only_while_it_samples(child: Any) -> None:
+    with Sampler(["process"], timeout_s=5) as sampler:
+        assert sampler.latest() == ()
+        sampler.watch(child("input()").pid)
+        assert {reading.quantity for reading in sampler.latest()} == {"rss"}
+        assert sampler.pid is not None
+        psutil.Process(sampler.pid).kill()
+        assert until(lambda: sampler.latest() == ())
+        assert not sampler.states()[0].available
+        # It is not asked again.
+        assert sampler.latest() == ()
+
+
+@pytest.mark.skipif(not POSIX, reason="signals")
+def test_the_newest_readings_are_not_waited_for(child: Any) -> None:
+    with Sampler(["process"], timeout_s=5) as sampler:
+        sampler.watch(child("input()").pid)
+        assert sampler.pid is not None
+        os.kill(sampler.pid, signal.SIGSTOP)
+        asking = threading.Thread(target=sampler.snapshot, args=("edge",))
+        asking.start()
+        time.sleep(0.1)
+        assert sampler.latest() == ()
+        assert asking.is_alive()
+        os.kill(sampler.pid, signal.SIGCONT)
+        asking.join()
+        assert sampler.finish().snapshots["edge"]
+
+
+def test_a_sampler_that_was_closed_says_that_it_is_not_running() -> None:
+    sampler = Sampler(["process"])
+    with sampler:
+        sampler.watch(os.getpid())
+    assert sampler.finish().sensors[0].reason == "the sampler is not running"
+
+
+@pytest.fixture
+def other_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a program that gives certain replies in the place of the sampler, as an install of mixed versions has one."""
+
+    def put(replies: str) -> None:
+        program = tmp_path / "python"
+        program.write_text(f"""#!{sys.executable}
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from bench import wire
+from bench.record.codec import pack
+from bench.record.observation import Reading, Telemetry
+from bench.sensors.messages import *
+incoming, outgoing = wire.take_over()
+for replies in {replies}:
+    if not wire.receive(incoming):
+        break
+    for number, body in replies:
+        wire.send(outgoing, pack(Reply(number, body)))
+""")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+
+    return put
+
+
+@pytest.mark.skipif(not POSIX, reason="a script as a program")
+class TestAnotherSampler:
+    @pytest.mark.parametrize("word", ["Ready(VERSION + 1, ())", "Started()"])
+    def test_that_does_not_introduce_itself(self, other_sampler: Callable[[str], None], word: str) -> None:
+        other_sampler(f"[[(0, {word})]]")
+        with Sampler(["process"]) as sampler:
+            assert sampler.states()[0].reason == "the sampler did not introduce itself as expected"
+
+    def test_that_answers_something_else(self, other_sampler: Callable[[str], None]) -> None:
+        other_sampler("[[(0, Ready(VERSION, ()))], [(1, Taken(()))]]")
+        with Sampler(["process"]) as sampler:
+            sampler.watch(1)
+            (state,) = sampler.finish().sensors
+        assert state.reason == "the sampler answered Taken to Watch"
+
+    def test_a_reply_to_what_nobody_waits_for_is_passed_over(self, other_sampler: Callable[[str], None]) -> None:
+        other_sampler("[[(0, Ready(VERSION, ()))], [(0, Taken(())), (1, Started())], [(2, Finished(Telemetry()))]]")
+        with Sampler(["process"]) as sampler:
+            sampler.watch(1)
+            assert sampler.finish().sampler_wall_s == 0.0
+
+
+def told(code: str, *frames: bytes) -> tuple[bytes | None, int]:
+    """The first reply of a sampler process that is run by `code`, and its exit code."""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}\nfrom bench.sensors.sampler_process import main\nraise SystemExit(main())"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for frame in frames:
+            process.stdin.write(frame)
+        process.stdin.flush()
+        reply = wire.receive(process.stdout)
+        process.stdin.close()
+        return reply, process.wait(timeout=20)
+
+
+def framed(body: bytes) -> bytes:
+    stream = io.BytesIO()
+    wire.send(stream, body)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("code", "setup", "reason"),
+    [
+        ("", {"version": VERSION + 1}, f"the sampler speaks version {VERSION}, its parent {VERSION + 1}"),
+        (
+            "import os\nif hasattr(os, 'sched_setaffinity'): del os.sched_setaffinity",
+            {"version": VERSION, "affinity": (0,)},
+            "this system cannot pin a process to cores\n  where: affinity",
+        ),
+    ],
+)
+def test_a_setup_that_is_refused(code: str, setup: dict[str, Any], reason: str) -> None:
+    reply, code_of_exit = told(code, framed(pack(Setup(sensors=(), max_readings=10, **setup))))
+    assert reply is not None
+    body = unpack(reply, Reply).body
+    assert isinstance(body, Refused)
+    assert body.reason == reason
+    assert code_of_exit == 2
+
+
+def test_a_sampler_whose_parent_sends_no_frame_ends() -> None:
+    setup = framed(pack(Setup(version=VERSION, sensors=(), max_readings=10)))
+    reply, code = told("", setup, b"this is no frame")
+    assert reply is not None
+    assert isinstance(unpack(reply, Reply).body, Ready)
+    assert code == 0

@@ -112,6 +112,27 @@ class TestRapl:
         assert seen(sensor) == {}
         assert "could not be read" in sensor.state().reason
 
+    def test_counter_that_falls_without_a_known_range_gives_nothing(self, machine: Any) -> None:
+        path = zone(machine, "intel-rapl:0", "package-0", 900_000)
+        (machine.root / RAPL / "intel-rapl:0/max_energy_range_uj").unlink()
+        sensor = RaplSensor()
+        assert sensor.probe() is None
+        sensor.watch(1)
+        assert seen(sensor) == {"package-0 energy": 0}
+        path.write_text("100000")
+        assert seen(sensor) == {}
+        path.write_text("950000")
+        assert seen(sensor) == {"package-0 energy": pytest.approx(0.05)}
+
+    def test_zones_without_a_package(self, machine: Any) -> None:
+        zone(machine, "intel-rapl:0", "psys")
+        assert "none called package" in str(RaplSensor().probe())
+
+    def test_zone_without_a_counter(self, machine: Any) -> None:
+        path = zone(machine, "intel-rapl:0", "package-0")
+        path.unlink()
+        assert RaplSensor().probe() == f"RAPL does not count here: {path} is missing"
+
 
 class TestThermal:
     def test_none(self, machine: Any) -> None:
@@ -151,6 +172,22 @@ class TestThermal:
         sensor.watch(os.getpid())
         assert len(seen(sensor)) == min(len(mine), MAX_CLOCKS)
         assert "no temperature" in sensor.state().reason
+        # Of a process that has ended the cores are not known: those of the whole machine stand in.
+        sensor.watch(2**30)
+        assert len(seen(sensor)) == MAX_CLOCKS
+
+    def test_what_goes_while_it_is_read_is_left_out(self, machine: Any) -> None:
+        hot = machine.write("sys/class/thermal/thermal_zone0/temp", 40000)
+        machine.write("sys/class/thermal/thermal_zone1/temp", 50000)
+        policies = "sys/devices/system/cpu/cpufreq"
+        slept = machine.write(f"{policies}/policy0/scaling_cur_freq", 1000)
+        machine.write(f"{policies}/policy1/scaling_cur_freq", 2000)
+        sensor = ThermalSensor()
+        assert sensor.probe() is None
+        assert len(seen(sensor)) == 4
+        hot.unlink()
+        slept.write_text("0")
+        assert seen(sensor) == {"thermal_zone1:unknown temperature": 50.0, "policy1 cpu_frequency": 2e6}
 
 
 class TestCgroup:
@@ -209,6 +246,31 @@ class TestCgroup:
         reason = CgroupSensor().probe()
         assert reason is not None
         assert "neither" in reason
+
+    def test_both_versions_mounted(self, machine: Any) -> None:
+        self.stat(machine)
+        # The second one is there without the CPU controller: the quota is that of the first.
+        machine.write("proc/42/cgroup", "0::/unit\n4:cpu:/unit")
+        machine.write("sys/fs/cgroup/cpu/unit/cpu.cfs_quota_us", 200000)
+        machine.write("sys/fs/cgroup/cpu/unit/cpu.cfs_period_us", 100000)
+        sensor = CgroupSensor()
+        sensor.probe()
+        sensor.watch(42)
+        # Without cpu.stat there is nothing to tell of throttling.
+        assert seen(sensor) == {"/unit cpu_quota": 2.0, "machine steal_time": 700 / os.sysconf("SC_CLK_TCK")}
+
+    def test_a_quota_that_is_lifted_while_it_is_watched(self, machine: Any) -> None:
+        machine.write("proc/42/cgroup", "0::/")
+        machine.write("sys/fs/cgroup/cgroup.controllers", "cpu")
+        limit = machine.write("sys/fs/cgroup/cpu.max", "50000 100000")
+        machine.write("sys/fs/cgroup/cpu.stat", "nr_periods 8\nodd line\nnr_throttled 2\nthrottled_usec 5")
+        sensor = CgroupSensor()
+        sensor.watch(42)
+        throttled = {"/ periods": 8, "/ throttled_periods": 2, "/ throttled_time": pytest.approx(5e-6)}
+        # There is no /proc/stat, so no steal time either.
+        assert seen(sensor) == {"/ cpu_quota": 0.5, **throttled}
+        limit.write_text("max 100000")
+        assert seen(sensor) == throttled
 
 
 class TestTdp:

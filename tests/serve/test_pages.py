@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import shlex
 import shutil
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
+from bench.serve import shelf as shelves
+from bench.serve.aside import aside
+from bench.serve.guard import Guard, Hosts
 from bench.serve.shelf import Shelf
 from bench.serve.views import Asked
 from bench.store import baselines
@@ -282,3 +292,72 @@ def test_reading_leaves_the_folder_as_it_was(client: Client, results: Path) -> N
     for path in ("/", f"/runs/{FIRST}.json", f"/compare?before={FIRST}&after={SECOND}"):
         assert client.get(path).status == 200
     assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+def test_a_run_whose_name_is_no_text_is_listed_without_an_address(tmp_path: Path) -> None:
+    keep_small(tmp_path, FIRST).rename(tmp_path / os.fsdecode(b"run-\xff"))
+    keep_small(tmp_path, SECOND)
+    with served(tmp_path) as found:
+        page = read(found.get("/").text)
+    links = [given["href"] for tag, given in page.tags if tag == "a" and (given["href"] or "").startswith("/runs/")]
+    assert links
+    assert all(SECOND in (link or "") for link in links)
+    (odd,) = (row for row in page.rows if any("run-" in cell for cell in row))
+    assert "the name of its folder is not text" in " ".join(odd)
+
+
+def test_of_very_many_reports_those_that_were_seen_last_are_held(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelves, "REPORTS_KEPT", 1)
+    shelf = Shelf(results)
+    first = shelf.report(FIRST)
+    assert shelf.report(FIRST) is first
+    shelf.report(SECOND)
+    again = shelf.report(FIRST)
+    assert again is not first
+    assert again == first
+
+
+def test_a_request_that_is_no_page_reaches_nothing_and_gets_nothing() -> None:
+    reached: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope)
+
+    async def receive() -> Message:
+        raise AssertionError("there is nothing to receive")
+
+    async def send(message: Message) -> None:
+        reached.append(message)
+
+    asyncio.run(Guard(app, Hosts(80))({"type": "websocket", "path": "/"}, receive, send))
+    assert reached == []
+
+
+def test_a_page_that_is_done_after_the_server_gave_it_up_is_dropped_in_silence() -> None:
+    go_on, done, wrong = threading.Event(), threading.Event(), []
+
+    def slow(request: Request) -> Response:
+        go_on.wait(10)
+        done.set()
+        return PlainTextResponse("too late")
+
+    async def ending() -> Response:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: wrong.append(context))
+        waiting = asyncio.create_task(aside(slow)(Request({"type": "http"})))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        answer = await waiting
+        go_on.set()
+        await asyncio.to_thread(done.wait, 10)
+        while any(thread.name.endswith("(_work)") for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        return answer
+
+    answer = asyncio.run(ending())
+    assert (answer.status_code, answer.body) == (503, b"The server is ending.\n")
+    assert wrong == []

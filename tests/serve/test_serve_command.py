@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from bench.cli.signals import stop_like_ctrl_c
 from bench.serve.guard import Hosts
 from bench.serve.server import address, is_loopback
 from tests.conftest import bench
@@ -69,6 +73,43 @@ def test_it_serves_until_it_is_interrupted_and_ends_quietly_at_130(tmp_path: Pat
         assert process.returncode == 130
 
 
+def test_it_opens_the_page_in_the_users_browser_and_warns_of_other_machines(tmp_path: Path) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}.part; mv {opened}.part {opened}\n")
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "bench", "serve", "--port", "0", "--host", "0.0.0.0", "--allow-remote", "--open"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        until = time.monotonic() + 60
+        while not opened.exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, warned = process.communicate()
+    assert opened.read_text().strip() in told
+    assert "whoever reaches this address can read all runs" in warned
+
+
+def test_a_request_to_end_is_left_alone_where_no_signal_can_be_taken() -> None:
+    def inside() -> None:
+        with stop_like_ctrl_c():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    seen: list[object] = []
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
 @pytest.mark.parametrize(
     ("host", "alone"),
     [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("LocalHost", True), ("0.0.0.0", False), ("::", False)],
@@ -93,7 +134,14 @@ def test_a_name_that_was_given_passes_beside_those_of_the_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "shown"), [("::1", "[::1]"), ("0.0.0.0", "localhost"), ("::", "localhost"), ("127.0.0.1", "127.0.0.1")]
+    ("host", "shown"),
+    [
+        ("::1", "[::1]"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("bench.lan", "bench.lan"),
+    ],
 )
 def test_the_address_that_is_told_opens_in_a_browser_here(host: str, shown: str) -> None:
     assert address(host, 80) == f"http://{shown}:80/"

@@ -130,6 +130,8 @@ def test_a_kit_takes_no_place_of_anything_else(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         make_kit(tmp_path / "b.zip", tmp_path / "kit.pyz")
     assert not (tmp_path / "kit.pyz").exists()
+    with pytest.raises(UserError, match="cannot write there"):
+        make_kit(BUNDLE, tmp_path / "b.zip" / "kit.pyz")
 
 
 def test_a_bundle_too_large_for_a_file_that_python_starts_is_refused(

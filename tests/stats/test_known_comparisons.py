@@ -196,8 +196,16 @@ def test_a_power_that_chance_alone_has_needs_no_effect() -> None:
     assert minimal_detectable_effect(5, 1.0) > minimal_detectable_effect(5, 0.9)
     assert minimal_detectable_effect(2, 0.1) < math.inf
     assert minimal_detectable_effect(2, 1e6) == math.inf
-    # Where SciPy's noncentral t gives up, the normal form stands in.
+    # With that many rounds the estimate of the spread costs next to nothing.
     assert minimal_detectable_effect(5000, 0.1) == pytest.approx(math.expm1(0.1 * 2.8016 / math.sqrt(5000)), rel=2e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Error in function cdf")
+def test_a_level_far_beyond_what_scipy_can_reckon_still_has_its_effect() -> None:
+    # With two rounds and a bound so far out only the spread that they estimate matters: |N(0, 1)| is over 1 in 1.2816.
+    spread, critical = 1e-13, float(t.ppf(1 - 5e-13, 1))
+    effect = minimal_detectable_effect(2, spread, power=0.8, alpha=1e-12)
+    assert math.log1p(effect) / spread * math.sqrt(2) / critical == pytest.approx(1.2816, rel=0.06)
 
 
 def test_the_rounds_needed_for_an_effect() -> None:

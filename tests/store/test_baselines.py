@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import json
 import threading
@@ -23,7 +24,9 @@ from bench.record.metric import METRICS
 from bench.record.observation import Failure
 from bench.record.row import Row
 from bench.store import baselines
+from bench.store.baseline_file import encode
 from bench.store.baselines import GATED, current, entries, history, promote, prune, read_baseline, save
+from bench.store.manifest import read_manifest, write_manifest
 from bench.store.snapshot import Snapshot, read_run
 from tests.kept_runs import ABSENT, keep, keep_small
 
@@ -290,6 +293,48 @@ def test_two_cases_of_one_name_are_refused_before_anything_is_written(tmp_path: 
     with pytest.raises(UserError, match="two cases are named"):
         save(tmp_path, "main", FIRST)
     assert baselines.names(tmp_path) == []
+
+
+def test_a_run_whose_id_is_no_name_for_a_file_is_no_baseline(tmp_path: Path) -> None:
+    folder = keep_small(tmp_path, FIRST)
+    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), run_id="../../elsewhere"))
+    with pytest.raises(UserError, match="is not a name for a file"):
+        save(tmp_path, "main", FIRST)
+    assert baselines.names(tmp_path) == []
+
+
+def test_a_case_without_a_figure_is_kept_with_none(tmp_path: Path) -> None:
+    snapshot = read_run(keep_small(tmp_path, FIRST))
+    bare = dataclasses.replace(snapshot, figures=snapshot.figures.clear())
+    (tmp_path / "bare.json").write_bytes(encode(bare))
+    again = read_baseline(tmp_path / "bare.json")
+    assert again.cases["case"].to_list() == sorted(snapshot.cases["case"])
+    assert again.figures.height == 0
+
+
+def test_a_baseline_that_is_not_there_is_told_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the baseline: No such file") as caught:
+        read_baseline(tmp_path / "none.json")
+    assert caught.value.where == str(tmp_path / "none.json")
+
+
+def test_a_process_that_changes_baselines_for_too_long_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_small(tmp_path, FIRST)
+    monkeypatch.setattr(baselines, "_LOCK_WAIT_S", 0.05)
+    with (
+        FileLock(tmp_path / ".baselines.lock", thread_local=False),
+        pytest.raises(UserError, match="another process is changing the baselines"),
+    ):
+        save(tmp_path, "main", FIRST)
+
+
+def test_baselines_where_no_lock_can_lie_are_a_clear_message(tmp_path: Path) -> None:
+    keep_small(tmp_path, FIRST)
+    (tmp_path / ".baselines.lock").mkdir()
+    with pytest.raises(UserError, match="cannot write there"):
+        save(tmp_path, "main", FIRST)
 
 
 def test_a_second_process_waits_for_the_first_to_be_done(tmp_path: Path) -> None:

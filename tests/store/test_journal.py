@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import warnings
 import zlib
 from pathlib import Path
 
@@ -71,11 +72,26 @@ def test_a_file_that_is_damaged_anywhere_is_passed_over(tmp_path: Path) -> None:
 def test_an_array_that_is_none_is_damage_too(plain: bytes) -> None:
     raw = msgspec.msgpack.decode(plain)
     other_shape = {**raw["samples"]["block"], "shape": [7]}
-    for harm in ({"dtype": "<i8"}, {"dtype": "no such", "shape": [1], "data": b"x"}, 5, other_shape):
+    other_type = [{**raw["samples"]["block"], "dtype": name} for name in ("no such", "O", "<f8", "<i4", ")5,{:c]", "")]
+    for harm in ({"dtype": "<i8"}, 5, other_shape, *other_type):
         harmed = msgspec.msgpack.encode({**raw, "samples": {**raw["samples"], "block": harm}})
         for content in (harmed, gzip.compress(harmed)):
             with pytest.raises(msgspec.DecodeError):
                 journal.decode(content)
+
+
+@given(st.text(alphabet="iufOV<>=|0123456789,()[]{}':. é", max_size=8), st.lists(st.integers(), max_size=3))
+def test_whatever_an_array_says_of_itself_is_an_array_or_damage(dtype: str, shape: list[int]) -> None:
+    raw = msgspec.msgpack.decode(PLAIN.read_bytes())
+    raw["samples"]["block"] |= {"dtype": dtype, "shape": shape[:2] if all(abs(n) < 2**63 for n in shape) else []}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy warns of some spellings before it refuses them
+        try:
+            seen = journal.decode(msgspec.msgpack.encode(raw))
+        except msgspec.DecodeError:
+            return
+    assert seen.samples is not None
+    assert seen.samples.block.dtype == np.int64
 
 
 @given(st.binary(max_size=300))

@@ -86,6 +86,20 @@ def test_an_unknown_word_lists_what_there_is(results: Path) -> None:
         assert name in str(caught.value)
 
 
+def test_a_path_to_nothing_is_no_name(results: Path) -> None:
+    with pytest.raises(UserError, match="there is no such file or folder") as caught:
+        open_snapshot("../results/none", results)
+    assert caught.value.where == "../results/none"
+
+
+def test_a_case_without_a_name_is_damage(results: Path) -> None:
+    path = results / FIRST / "cases.parquet"
+    frame = pl.read_parquet(path)
+    frame.with_columns(pl.when(pl.int_range(pl.len()) > 0).then("model").alias("model")).write_parquet(path)
+    with pytest.raises(UserError, match="a case has no name, model or status"):
+        open_snapshot(FIRST, results)
+
+
 def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is none"):
         open_snapshot("latest", tmp_path / "none")

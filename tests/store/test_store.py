@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -172,6 +173,16 @@ def test_arrays_keep_dtype_and_shape_on_the_wire() -> None:
     np.testing.assert_array_equal(again.samples.latency_ns, [7, 8, 9, 10, 11])
 
 
+def test_scalars_of_numpy_are_numbers_and_what_has_no_place_in_a_record_is_told() -> None:
+    facts = {"count": np.int32(7), "share": np.float32(0.5), "ok": np.bool_(True)}
+    assert unpack(pack(facts), dict[str, int | float | bool]) == {"count": 7, "share": 0.5, "ok": True}
+    assert from_json(json_bytes(facts), dict[str, int | float | bool]) == {"count": 7, "share": 0.5, "ok": True}
+    with pytest.raises(NotImplementedError, match="Path has no place in a record"):
+        pack({"folder": type("Path", (), {})()})
+    with pytest.raises(NotImplementedError, match="complex'> has no place in a record"):
+        unpack(pack([1, 2]), complex)
+
+
 def test_a_file_is_whole_or_absent_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "f"
     write_bytes(path, b"old")
@@ -229,6 +240,39 @@ def test_a_manifest_that_is_not_one_is_refused(tmp_path: Path, content: bytes, w
     with pytest.raises(UserError) as refused:
         manifest.read_manifest(tmp_path)
     assert wrong in str(refused.value)
+
+
+def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a run folder") as refused:
+        manifest.read_manifest(tmp_path)
+    assert refused.value.where == str(tmp_path / manifest.NAME)
+
+
+class TestLots:
+    """Runs of one second have names apart by lot."""
+
+    def draw(self, monkeypatch: pytest.MonkeyPatch, *lots: str) -> None:
+        left = list(lots)
+        monkeypatch.setattr(secrets, "token_hex", lambda size: left.pop(0) if len(left) > 1 else left[0])
+        monkeypatch.setattr(runs, "stamp", lambda results: "20260101-000000")
+
+    def test_a_lot_that_was_drawn_before_is_drawn_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.draw(monkeypatch, "aa", "aa", "bb")
+        made = [runs.create(tmp_path, "s").name for _ in range(2)]
+        assert made == ["20260101-000000-s-aa", "20260101-000000-s-bb"]
+
+    def test_it_is_not_drawn_for_ever(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.draw(monkeypatch, "aa")
+        runs.create(tmp_path, "s")
+        with pytest.raises(UserError, match="cannot write there: File exists"):
+            runs.create(tmp_path, "s")
+
+    def test_a_file_in_its_place_is_not_a_lot(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.draw(monkeypatch, "aa", "bb")
+        (tmp_path / "20260101-000000-s-aa").write_text("mine")
+        with pytest.raises(UserError, match="cannot write there"):
+            runs.create(tmp_path, "s")
+        assert (tmp_path / "20260101-000000-s-aa").read_text() == "mine"
 
 
 def test_a_run_is_found_by_id_prefix_path_and_latest(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ FORMATS = {"onnx": frozenset({"onnx"}), "tflite": frozenset({"tflite"}), "both":
 VARIANTS = {"fp32": FORMATS["both"], "int8": FORMATS["both"], "only-onnx": FORMATS["onnx"]}
 RUNTIMES = {"ort-cpu": FORMATS["onnx"], "ort-cuda": FORMATS["onnx"], "lite-xnnpack": FORMATS["tflite"]}
 
+MEASURED = "name = 'x'\nmatrix = [{ variants = ['a'], runtimes = ['b'] }]\n[measure]\n"
+
 
 def cases_of(suite: Suite, models: dict[str, frozenset[str]], **more: object) -> tuple[list[Case], list[str]]:
     arguments = {"available": lambda target: "no such card" if "cuda" in target else None, **more}
@@ -83,6 +85,16 @@ def test_an_unknown_name_is_refused_with_the_nearest_valid_one(
     assert "matrix[0]" in str(refused.value)
 
 
+def test_an_option_that_a_scenario_cannot_have_is_refused() -> None:
+    with pytest.raises(UserError, match="single-stream: rate is out of range") as refused:
+        cases_of(
+            suite_of(options={"rate": 0}),
+            {"m": FORMATS["both"]},
+            fault=lambda scenario, options: "rate is out of range",
+        )
+    assert refused.value.where == "suite s: matrix[0].options"
+
+
 @pytest.mark.parametrize(
     ("text", "wrong", "where"),
     [
@@ -103,11 +115,15 @@ def test_an_unknown_name_is_refused_with_the_nearest_valid_one(
             "min_s (9.0)",
             "measure",
         ),
+        (f"{MEASURED}warmup_min_s = 9", "warmup_min_s (9.0) is over warmup_max_s", "measure"),
+        (f"{MEASURED}tdp_w = 10\nidle_w = 20", "idle_w (20.0) is over tdp_w (10.0)", "measure"),
+        (f"{MEASURED}timeout_s = 5", "leaves no room for warmup_max_s + max_s (9.0)", "measure"),
         ("name = 'x", "not valid TOML", ""),
         ("[inputs.x]\ngenertor = 'ones'", "did you mean 'generator'?", "inputs.x.genertor"),
         ("[inputs.x]\ngenerator = 'gauss'", "'normal'", "inputs.x.generator"),
         ("[inputs.x]\nstate = 'y'\nvalue = 1", "fed from an output", "inputs.x"),
         ("[inputs.x]\ngenerator = 'constant'", "needs a value", "inputs.x"),
+        ("[inputs.x]\ngenerator = 'ones'\nvalue = 2", "not for ones", "inputs.x"),
         ("[inputs.x]\ngenerator = 'normal'\nrange = [0, 1]", "uniform and integers", "inputs.x"),
         ("[inputs.x]\nrange = [2, 1]", "begins (2) above its end (1)", "inputs.x"),
         ("[axes]\nsequence = 0", "greater than 0", "axes.sequence"),

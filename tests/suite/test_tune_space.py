@@ -13,7 +13,9 @@ from bench.errors import UserError
 from bench.export.cache import bundle_key
 from bench.export.recipes import Definition, recipes
 from bench.runner.tune.setup import snippet
+from bench.runner.tune.space import MANY as MANY_SETTINGS
 from bench.runner.tune.space import Known, Space, default_space, make_space
+from bench.runtimes.table import targets, unavailable
 from bench.suite.load import load_suite
 from bench.suite.schema import Suite
 from bench.suite.tune import Values
@@ -82,6 +84,8 @@ def test_every_listed_number_is_in_its_range_and_the_next_is_not(low: int, lengt
         ("[tune.space]\nthreads = { low = 1, hihg = 4 }\n", "did you mean 'high'?", "tune.space.threads.hihg"),
         ("[tune.space]\nthreads = { low = 4, high = 1 }\n", "low (4) is not below high (1)", "tune.space.threads"),
         ("[tune.space]\nthreads = []\n", "at least 1", "tune.space.threads"),
+        ("[tune.space]\nthreads = { values = [1], low = 1 }\n", "a list has no low", "tune.space.threads"),
+        ("[tune.space]\nthreads = { low = 1, high = inf }\n", "finite ends", "tune.space.threads"),
         ("[tune.space]\nthreads = { low = 1 }\n", "low and high", "tune.space.threads"),
         ("[tune.space]\n'model.width' = { low = 0, high = 4, log = true }\n", "begins above 0", "model.width"),
     ],
@@ -95,6 +99,13 @@ def test_a_faulty_table_is_named_with_file_and_key(tmp_path: Path, table: str, s
     assert str(path) in str(refused.value.where)
     assert key in str(refused.value.where)
     assert refused.value.remedy
+
+
+def test_a_value_of_a_list_is_told_from_a_truth_value_that_python_takes_for_equal() -> None:
+    values = Values.model_validate([1, "all"])
+    assert values.fault(1) is None
+    assert values.fault("all") is None
+    assert values.fault(True) == "True is not one of 1, 'all'"
 
 
 # what exists
@@ -182,6 +193,20 @@ def test_what_does_not_exist_is_refused_with_the_nearest_that_does(
     assert str(refused.value.where).startswith("mine.toml: tune.space")
     assert key in str(refused.value.where)
     assert refused.value.remedy
+
+
+def test_a_list_of_names_is_no_range_and_holds_only_what_runs_here() -> None:
+    with pytest.raises(UserError, match="this is a list of names"):
+        space_of({"variant": {"low": 1, "high": 2}})
+    absent = next(target for target in targets() if unavailable(target) is not None)
+    with pytest.raises(UserError, match="leave it out") as refused:
+        space_of({"runtime": ["onnxruntime-cpu", absent]})
+    assert unavailable(absent) in str(refused.value)
+
+
+def test_of_very_many_settings_only_so_many_are_counted() -> None:
+    space = space_of({"batch": {"low": 1, "high": 10 * MANY_SETTINGS}})
+    assert space.count() == MANY_SETTINGS
 
 
 def test_a_grid_over_a_range_without_steps_says_which() -> None:

@@ -114,6 +114,22 @@ def test_a_process_may_have_as_many_files_as_are_asked_for_where_the_system_allo
     assert done.stdout.startswith("(100, 100)")
 
 
+_ELSEWHERE = """
+import sys
+from bench.confine import CannotConfine, confine
+sys.platform = "darwin"
+try:
+    confine(network=False)
+except CannotConfine as error:
+    print(error)
+"""
+
+
+def test_elsewhere_than_on_linux_the_network_cannot_be_cut_off() -> None:
+    done = subprocess.run([sys.executable, "-c", _ELSEWHERE], capture_output=True, text=True, check=True)
+    assert done.stdout == "only Linux can give a process a network of its own\n"
+
+
 def test_a_machine_too_slow_to_tell_has_no_run_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.runner.fence._PROBE_S", 0.001)
     with pytest.raises(UserError, match="could not be found out within"):

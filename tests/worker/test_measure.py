@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,13 +16,15 @@ import numpy as np
 import psutil
 import pytest
 
+from bench import wire
 from bench.record.artifact import Bundle
 from bench.record.case import Case
+from bench.record.codec import pack, unpack
 from bench.record.observation import Observation, Plan, Telemetry
 from bench.runtimes.table import RUNTIMES
 from bench.sensors.sampler import Sampler
 from bench.worker.measure import measure
-from bench.worker.messages import Job
+from bench.worker.messages import Edge, FromChild, Job
 
 SHORT = Plan(warmup_min_s=0.05, warmup_max_s=0.5, min_s=0.2, max_s=0.6, min_samples=64, timeout_s=30)
 
@@ -218,6 +222,30 @@ def test_memory_is_seen_from_outside_at_every_edge(digits_bundle: tuple[Path, Bu
     peak = next(r.value for r in seen.telemetry.snapshots["measure-end"] if r.quantity == "peak_rss")
     assert rss["before-load"] < rss["after-load"] <= peak
     assert [r for r in seen.telemetry.readings if r.quantity == "rss"]
+
+
+def test_streams_of_a_runtime_that_is_not_thread_safe_have_a_session_each(digits_bundle: tuple[Path, Bundle]) -> None:
+    assert not RUNTIMES["litert"].thread_safe
+    job = job_for(digits_bundle, "litert-builtin", scenario="multi-stream", options={"streams": 3})
+    seen = measure(job, 0, Watch())
+    assert seen.status == "ok", seen.failure
+    assert seen.samples is not None
+    assert set(seen.samples.stream.tolist()) == {0, 1, 2}
+
+
+def test_a_measuring_process_that_waits_for_a_parent_which_is_gone_ends(digits_bundle: tuple[Path, Bundle]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.worker.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        wire.send(child.stdin, pack(job_for(digits_bundle, "null-none")))
+        words: list[object] = []
+        while not any(isinstance(word, Edge) for word in words):
+            words.append(unpack(wire.receive(child.stdout) or b"", FromChild))
+        child.stdin.close()
+        assert wire.receive(child.stdout) is None, "it says no more"
+        assert child.wait(30) == 1
 
 
 def test_two_cases_at_once_do_not_mix(digits_bundle: tuple[Path, Bundle]) -> None:

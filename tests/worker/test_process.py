@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ import psutil
 import pytest
 
 from bench import wire
-from bench.process import ChildProcess, Ending
+from bench.orphans import MARK, sweep_for_parent
+from bench.process import ChildProcess, Ending, describe_exit
 from bench.record.observation import Failure
 from bench.runner.revisions import prepare, run_command
 
@@ -51,7 +54,16 @@ def test_frames_that_nobody_receives_wait_in_the_child(
         assert child.tail().count("sent") <= 3
         for _ in range(19):
             assert child.receive(60) is not None
-        assert child.receive(60) is None
+        assert [child.receive(60), child.receive(60)] == [None, None]
+
+
+def test_without_time_left_nothing_is_waited_for(
+    sender: Callable[[list[int], int | None], ChildProcess],
+) -> None:
+    with sender([1], None) as child:
+        with pytest.raises(TimeoutError):
+            child.receive(0)
+        assert child.receive(60) == b"\0"
 
 
 def test_a_child_may_send_so_many_results_and_small_frames_without_end(
@@ -72,6 +84,40 @@ def test_a_child_that_is_let_go_ends_by_itself() -> None:
             child.send(job)
             assert child.receive(60) is not None
             assert child.end(grace_s=60) == Ending(0, None, False)
+
+
+def test_a_system_that_cannot_wait_for_a_child_and_leave_it_a_zombie_ends_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "waitid")
+    with ChildProcess("this") as child:
+        assert child.was_stopped is False
+        assert child.end(grace_s=60) == Ending(0, None, False)
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    with ChildProcess("bench.worker.command") as child:
+        os.kill(child.pid, signal.SIGRTMIN + 1)
+        assert child.receive(60) is None
+        ending = child.end(grace_s=60)
+    assert describe_exit(ending, "a call") == f"the process crashed with signal {signal.SIGRTMIN + 1} during a call"
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (Ending(None, None, True), "the process hangs in the kernel and could not be ended, even by SIGKILL, during"),
+        (
+            Ending(-9, "SIGKILL", True),
+            "closed the pipe that it answers through during the load, went on, and was ended",
+        ),
+        (Ending(-9, "SIGKILL", False), "was killed (SIGKILL) during the load, which the system does when memory runs"),
+        (Ending(-11, "SIGSEGV", False), "the process crashed with SIGSEGV during the load"),
+        (Ending(3, None, False), "the process ended with exit code 3 during the load, without an answer"),
+    ],
+)
+def test_how_a_child_ended_is_a_sentence(ending: Ending, said: str) -> None:
+    assert said in describe_exit(ending, "the load")
 
 
 def test_a_farewell_does_not_wait_for_a_child_that_reads_nothing() -> None:
@@ -140,6 +186,49 @@ def test_a_child_is_ended_where_the_system_tells_nothing_of_processes() -> None:
     assert done.stdout == "0\n", done.stderr
 
 
+FORKED = """
+import os
+from bench.orphans import new_mark
+told, tell = os.pipe()
+before = new_mark()
+if os.fork() == 0:
+    os.write(tell, new_mark().encode())
+    os._exit(0)
+os.wait()
+print(before, os.read(told, 100).decode(), new_mark())
+"""
+
+
+def test_a_fork_marks_its_children_as_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
+    before, forked, after = (mark.partition(".")[0] for mark in done.stdout.split())
+    assert before == after != forked
+
+
+def test_a_child_that_nobody_marked_sweeps_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MARK, raising=False)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        sweep_for_parent()
+        assert other.poll() is None
+        other.communicate(b"\n")
+    assert other.returncode == 0
+
+
+WITH_PARENT = """
+import sys, threading
+from bench import wire
+wire.end_with_parent(sys.stdin.buffer)
+threading.Event().wait()
+"""
+
+
+def test_a_child_in_the_group_of_others_ends_alone_when_its_parent_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", WITH_PARENT], stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a signal at the death of the parent is Linux's")
 def test_a_measuring_process_whose_parent_is_gone_before_it_can_ask_for_a_signal_ends() -> None:
     with subprocess.Popen(
@@ -153,3 +242,22 @@ def test_a_measuring_process_whose_parent_is_gone_before_it_can_ask_for_a_signal
         _, said = child.communicate()
     assert child.returncode == 1
     assert b"the process that started this one is gone" in said
+
+
+@pytest.mark.parametrize("module", ["bench.worker.child", "bench.worker.command", "bench.worker.stream"])
+def test_a_child_that_is_asked_for_nothing_ends_without_a_word(module: str) -> None:
+    with subprocess.Popen([sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        wire.farewell(child.stdin)
+        assert child.stdout is not None
+        assert child.stdout.read() == b""
+        assert child.wait(60) == 0
+
+
+def test_the_bandwidth_may_be_measured_wherever_the_system_likes() -> None:
+    job = {"threads": 2, "cores": None, "elements": 2000, "seconds": 0.01}
+    with ChildProcess("bench.worker.stream") as child:
+        child.send(json.dumps(job).encode())
+        passes = json.loads(child.receive(60) or b"")["passes_ns"]
+    assert len(passes) >= 11, "as many as a median and its interval take"
+    assert min(passes) > 0

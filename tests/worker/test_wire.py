@@ -44,6 +44,13 @@ def test_a_length_over_the_limit_is_refused_before_anything_is_read() -> None:
         wire.receive(io.BytesIO(wire.SIGN + b"\xff\xff\xff\xff"))
 
 
+def test_a_frame_over_the_limit_is_not_sent() -> None:
+    stream = io.BytesIO()
+    with pytest.raises(wire.WireError, match="over the limit"):
+        wire.send(stream, bytes(wire.LIMIT + 1))
+    assert stream.getvalue() == b""
+
+
 @pytest.mark.parametrize("noise", [b"hello, world", b"0" * 100, b"no", b"\0" * 8])
 def test_what_has_not_the_sign_of_a_frame_is_refused_whatever_length_it_seems_to_announce(noise: bytes) -> None:
     with pytest.raises(wire.WireError, match="is no frame: something else wrote to the pipe"):

@@ -38,6 +38,8 @@ def folder(tmp_path: Path) -> Path:
         ('metric = "accuracy"', 'metric = "acuracy"', "accuracy"),
         ('metric = "accuracy"', "", "no metric"),
         ("[[setting]]", 'dataset = "mnist"\n[[setting]]', "belongs into each"),
+        ('dataset = "digits-28x28"', 'dataset = "mine.npz"', "there is no mine.npz in the model's folder"),
+        ('dataset = "digits-28x28"', 'dataset = "digits-28x28"\nweights = "mlperf"', "unknown file of weights"),
     ],
 )
 def test_the_file_the_key_and_the_remedy_are_named(folder, old, new, said):
@@ -75,10 +77,25 @@ def test_a_setting_replaces_single_keys_of_the_card(folder):
     assert load_card(folder, "mnist").options == {"width": 3, "depth": 2}
 
 
-def test_a_card_without_settings_has_its_plain_name(folder):
+@pytest.fixture
+def plain(folder):
+    """The card without a list of settings."""
     path = folder / "model.toml"
     text = path.read_text()
     training = 'dataset = "digits-28x28"\n[training]\nepochs = 1\nbatch = 8\nlearning_rate = 0.1\n'
     path.write_text(text[: text.index("[[setting]]")] + training)
-    (card,) = load_cards(folder)
+    return path
+
+
+def test_a_card_without_settings_has_its_plain_name(plain):
+    (card,) = load_cards(plain.parent)
     assert (card.label, card.setting, card.dataset) == ("mnist_cnn", None, "digits-28x28")
+    with pytest.raises(UserError, match="mnist_cnn has no settings") as raised:
+        load_card(plain.parent, "digits")
+    assert raised.value.remedy == "ask for mnist_cnn"
+
+
+def test_a_card_without_settings_names_a_data_set(plain):
+    plain.write_text(plain.read_text().replace('dataset = "digits-28x28"\n', ""))
+    with pytest.raises(UserError, match="the key 'dataset' is missing"):
+        load_cards(plain.parent)

@@ -582,6 +582,11 @@ def test_of_ratings_the_last_is_held_out_whatever_the_order_of_the_file(tmp_path
     assert _pairs(data.train).isdisjoint(last)
     other = written([table[at] for at in rng.permutation(len(table))])
     assert np.array_equal(other.evaluation.inputs[1], data.evaluation.inputs[1])
+    archive = tmp_path / "ml-100k.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.write(tmp_path / "u.data", "ml-100k/u.data")
+    same = load("movielens-100k", 0, {f"movielens-100k/{archive.name}": archive})
+    assert np.array_equal(same.train.inputs[1], other.train.inputs[1])
 
 
 def test_popularity_is_counted_in_the_training_part_only():
@@ -615,3 +620,74 @@ def test_a_file_that_is_something_else_is_the_users_to_mend(tmp_path, content):
 def test_an_unknown_name():
     with pytest.raises(UserError, match="unknown data set"):
         load("digit-28x28", 0, {})
+
+
+def _zip(members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def _posts(names, size=9):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in names:
+            info = tarfile.TarInfo(f"20news-bydate-train/{name}/1")
+            info.size = size
+            archive.addfile(info, io.BytesIO(bytes(size)))
+    return packed.getvalue()
+
+
+CREDIT, FSDD = "uci-credit-default/data.csv", "fsdd/recordings.zip"
+NEWS, SMS = "newsgroups/20news-bydate.tar.gz", "sms-spam/sms+spam+collection.zip"
+UNKNOWN_LABEL = [1, 20_000, 1, 1, 1, 30, *[0] * 18, 3]
+WAVES = {
+    f"recordings/{digit}_{speaker}_{number}.wav": _wav(
+        np.arange(800, dtype=np.int16) + 1000 * digit + 100 * number + ord(speaker[0])
+    )
+    for digit in range(10)
+    for speaker in ("ann", "bob")
+    for number in range(2)
+}
+ALMOST = {
+    "a table of no clients": ("uci-credit-default", CREDIT, _clients([]).encode(), "it has no rows"),
+    "a table of no use": ("uci-credit-default", CREDIT, _clients([UNKNOWN_LABEL]).encode(), "cannot be read"),
+    "an archive without a recording": ("fsdd-random", FSDD, _zip({"README.md": "text"}), "it holds no recordings"),
+    "a recording that is no sound": ("fsdd-random", FSDD, _zip({"recordings/0_a_0.wav": "RIFF"}), "0_a_0.wav: not a"),
+    "a recording of hours": ("fsdd-random", FSDD, _zip({"recordings/0_a_0.wav": bytes(1 << 21)}), "a clip is larger"),
+    "as many speakers as are held out": ("fsdd-by-speaker", FSDD, _zip(WAVES), "clips of 2 speakers only"),
+    "ratings without the time": ("movielens-100k", "movielens-100k/u.data", b"1\t2\t3\n", "3 columns instead of 4"),
+    "ratings of nobody": ("movielens-100k", "movielens-100k/u.data", b" \n", "it is empty"),
+    "ratings of too few films": ("movielens-100k", "movielens-100k/u.data", b"1\t2\t3\t4\n", "no rating is left"),
+    "some of the groups": ("newsgroups", NEWS, _posts(["talk.a", "talk.b"]), "2 groups instead of 20"),
+    "a post of megabytes": ("newsgroups", NEWS, _posts(["talk.a"], 2 << 20), "talk.a/1 is larger than"),
+    "messages without end": ("sms-spam", SMS, _zip({"SMSSpamCollection": bytes(1 << 25)}), "it is larger than"),
+}
+
+
+@pytest.mark.parametrize("case", ALMOST)
+def test_a_file_that_is_almost_the_data_set_says_what_it_lacks(tmp_path, case):
+    name, file, content, said = ALMOST[case]
+    path = tmp_path / file.rpartition("/")[2]
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=said) as raised:
+        load(name, 0, {file: path})
+    assert raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "said"),
+    [
+        ("images-idx3", np.zeros((200, 27, 27), np.uint8), "not images of 28 x 28"),
+        ("labels-idx1", np.zeros(199, np.uint8), "a digit for every image"),
+        ("labels-idx1", np.full(200, 10, np.uint8), "a digit for every image"),
+    ],
+)
+def test_files_that_are_of_another_set_than_mnist(dirty_mnist, kind, array, said):
+    path = dirty_mnist[f"mnist/train-{kind}-ubyte.gz"]
+    path.write_bytes(_idx(array))
+    with pytest.raises(UserError, match=said) as raised:
+        load("mnist", 0, dirty_mnist)
+    assert raised.value.where == str(path)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +18,7 @@ from bench.errors import UserError
 from bench.zoo import download
 from bench.zoo.datasets import DATASETS
 from bench.zoo.download import Failed
-from bench.zoo.files import DataFile, DataMissing, FileSet, content, fetch, locate, missing, notes
+from bench.zoo.files import DataFile, DataMissing, FileSet, can_be_fetched, content, fetch, locate, missing, notes
 from bench.zoo.weights import WEIGHTS, weights_path
 from tests.https_server import serving
 
@@ -121,6 +124,39 @@ def test_whatever_part_an_earlier_call_left_the_file_is_the_same(get, server, tm
     server.asked.clear()
     assert get().read_bytes() == CONTENT
     assert server.asked == [f"bytes={have}-" if have else None]
+
+
+def test_a_piece_that_is_cut_is_seen_where_the_server_does_not_say_how_much_comes(get, server, told):
+    server.cuts, server.chunked = 1, True
+    assert get().read_bytes() == CONTENT
+    assert len(server.asked) == 2
+    assert any("the connection broke (IncompleteRead" in line for line in told.lines)
+
+
+@pytest.mark.parametrize("status", [203, 204])
+def test_an_answer_that_is_no_file_is_refused(get, server, status):
+    server.status = status
+    with pytest.raises(Failed, match=f"status {status}"):
+        get()
+
+
+def test_another_part_than_was_asked_for_is_refused_and_spoils_nothing(get, server, tmp_path):
+    part = _part(tmp_path / "downloads" / "file", CONTENT[:1000])
+    server.begins_elsewhere = True
+    with pytest.raises(Failed, match="another part"):
+        get()
+    assert part.read_bytes() == CONTENT[:1000]
+
+
+def test_a_long_download_tells_twice_a_second_how_much_is_here(get, told, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=time.sleep))
+    get()
+    shares = told.shares[1:]
+    assert len(shares) >= 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert told.lines[-1] == "downloading file: 0.3 MB"
 
 
 def test_a_server_that_does_not_say_how_much_comes(get, server):
@@ -266,6 +302,14 @@ def test_a_file_without_an_address_can_only_be_given(folders, told):
         fetch(_set(), told)
     assert "put into" in str(raised.value)
     assert "bench fetch" not in str(raised.value)
+
+
+def test_files_that_are_not_here_have_no_content_but_a_way_to_get_them(folders):
+    for of in (content, notes):
+        with pytest.raises(DataMissing, match="Some data is not here"):
+            of(_set())
+    assert can_be_fetched(_set("https://localhost:1/file"))
+    assert not can_be_fetched(_set())
 
 
 def test_terms_have_to_be_accepted_first(server, folders, told):

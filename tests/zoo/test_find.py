@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from bench.errors import UserError
 from bench.zoo.find import case_name, find, zoo_models
+from bench.zoo.hashing import file_sha256
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def test_a_zoo_model_in_one_of_its_settings():
     source = find("mnist_cnn@digits")
     assert (source.kind, source.name, source.formats) == ("zoo", "mnist_cnn@digits", ("onnx", "tflite"))
     assert {"mnist_cnn", "linear_regression"} <= set(zoo_models())
+
+
+def test_the_folder_of_a_zoo_model_is_that_model_by_its_path():
+    source = find(str(zoo_models()["linear_regression"]))
+    assert source == find("linear_regression")
+    assert source.kind == "zoo"
 
 
 def test_the_plain_name_is_the_first_setting_whose_data_are_here(tmp_path, monkeypatch, data_dir):
@@ -86,6 +93,7 @@ BAD = {
     "cut.tflite": (b"\xff\xff\0\0TFL3", "cut short"),
     "text.keras": (b"no zip", "zip"),
     "text.h5": (b"no hdf", "HDF5"),
+    "signature.h5": (b"\x89HDF\r\n\x1a\n", "cut short: 8 bytes"),
     "cut.h5": (
         b"\x89HDF\r\n\x1a\n" + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + b"\0" * 24 + b"\xff\xff\xff" + b"\0" * 21,
         "cut short",
@@ -114,6 +122,37 @@ def test_a_truncated_onnx_file(model, tmp_path):
     cut.write_bytes(model.read_bytes()[:-15])
     with pytest.raises(UserError, match="not a whole"):
         find(str(cut))
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        (helper.make_graph([], "g", [], []), "no graph"),
+        (helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], []), "no outputs"),
+    ],
+)
+def test_an_onnx_file_without_a_whole_graph(graph, said, tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(UserError, match=said):
+        find(str(path))
+
+
+def test_hdf5_of_a_version_to_come_is_left_to_its_library(tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n\x09" + bytes(64))
+    assert find(str(path)).kind == "keras"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file that even root cannot read is Linux's")
+def test_a_file_that_cannot_be_read(tmp_path):
+    path = tmp_path / "m.onnx"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match="cannot read the model: Input/output error") as raised:
+        find(str(path))
+    assert raised.value.where == str(path)
+    with pytest.raises(UserError, match="cannot read the file: Input/output error"):
+        file_sha256(path)
 
 
 def test_a_zip_that_is_no_keras_model(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,41 @@ def test_what_nests_without_end_is_malformed_and_no_recursion(tmp_path):
     path.write_bytes(_wrapped(7, content))
     with pytest.raises(Malformed, match="deep"):
         sketch(path)
+
+
+def _entry(content: bytes) -> bytes:
+    """A model with a tensor whose external data have one entry of these bytes."""
+    return _wrapped(7, _wrapped(5, _wrapped(13, content)))
+
+
+LOCATION = _wrapped(1, b"location")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (_entry(LOCATION + _wrapped(2, b"w" * 5000)), "names a file in 5000 bytes"),
+        (_entry(LOCATION + _wrapped(2, b"\xff\xfe")), "bytes that are no text"),
+        (b"\x08" + b"\xff" * 11, "no Protocol Buffers message"),  # a number without an end
+        (b"\x08" + b"\xff" * 3, "cut short"),
+    ],
+)
+def test_bytes_that_no_writer_makes_are_malformed(content, said, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(Malformed, match=said):
+        sketch(tmp_path / "m.onnx")
+
+
+def test_what_else_an_entry_holds_is_stepped_over(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(_entry(b"\x18\x07" + LOCATION + _wrapped(2, b"w.bin") + _wrapped(9, b"x")))
+    assert sketch(tmp_path / "m.onnx").locations == {"w.bin"}
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_cut_short():
+    source = onnx_sketch._Source(io.BytesIO(bytes(10)), 100)
+    assert source.byte(9) == 0
+    with pytest.raises(Malformed, match="cut short"):
+        source.byte(10)
 
 
 def test_a_file_of_nothing_but_fields_is_given_up(tmp_path, monkeypatch):

@@ -86,6 +86,8 @@ WRONG = {
     "a picture of another size": ({"x": floats(5, 8, 8, 1)}, r"\[5, 8, 8, 1\]"),
     "type": ({"x": np.zeros((5, 4, 4, 1), np.uint8)}, "uint8.*float32"),
     "labels too few": ({"x": floats(5, 4, 4, 1), "y": np.arange(4)}, "5 examples and 4 labels"),
+    "a single label": ({"x": floats(5, 4, 4, 1), "y": np.array(3)}, "5 examples and a single number as label"),
+    "labels not finite": ({"x": floats(2, 4, 4, 1), "y": np.array([1, np.nan])}, "labels are not all finite"),
     "none": ({"x": floats(0, 4, 4, 1)}, "no examples"),
     "calibration shape": ({"x": floats(5, 4, 4, 1), "calibration": floats(5, 4)}, r"\[5, 4\]"),
     "not finite": ({"x": np.full((5, 4, 4, 1), np.nan, np.float32)}, "not finite"),

@@ -360,9 +360,8 @@ def _guessed(known: Sequence[Measurement]) -> str:
 
 def _scale(metric: str, ends: Sequence[float]) -> dict[str, Any]:
     """Logarithmic for times and energies, and for what spans factors; it holds every interval and is never empty."""
-    finite = [end for end in ends if math.isfinite(end)]
-    if not finite:
-        return {}
+    # An axis of infinities alone still has ends.
+    finite = [end for end in ends if math.isfinite(end)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     share = metric in METRICS and METRICS[metric].unit in ("1", "dB")
     spans = metric in METRICS and METRICS[metric].unit in _TIMES

@@ -249,9 +249,8 @@ def _points(found: Roofline, places: Mapping[str, int] = {}) -> list[dict[str, A
 
 
 def _told(found: Measurement) -> str:
-    """A time with its interval, its number of samples and its source."""
-    if found.value is None:
-        return "–"
+    """A time with its interval, its number of samples and its source; only cases with a time have a place."""
+    assert found.value is not None
     factor, unit = scale_for("s", [found.value])
     return f"{figure(found.value, factor, unit)} ({interval(found, factor, unit)}; n {found.n:,}; {how(found)})"
 

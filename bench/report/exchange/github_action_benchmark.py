@@ -27,9 +27,7 @@ def document(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str,
     for row in rows:
         for figure in told(row):
             better = better_by(figure.metric.name, judged.get(row.case.model)) or figure.metric.better
-            tool = _TOOLS.get(better)
-            if tool:
-                found[tool].append(_entry(manifest.run_id, row, figure))
+            found[_TOOLS[better]].append(_entry(manifest.run_id, row, figure))
     return found
 
 

@@ -113,8 +113,6 @@ class Figures:
 
     def better(self, metric: str, cases: Sequence[int]) -> Direction:
         """Which way is an improvement for these cases, all of one model: an "accuracy" may be an error."""
-        if not cases:
-            return self.metrics[metric].better
         case = self._cases[cases[0]]
         return better_by(metric, self._judged[case.run].get(case.row.case.model)) or self.metrics[metric].better
 

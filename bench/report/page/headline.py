@@ -145,4 +145,4 @@ def _why(figures: Figures, metric: str, among: Sequence[int], mine: Sequence[int
     reasons.pop("", None)
     if reasons:
         return reasons.most_common(1)[0][0]
-    return "no case is ok and was measured one request at a time" if mine else "there is no case"
+    return "no case is ok and was measured one request at a time"

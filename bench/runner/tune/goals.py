@@ -18,6 +18,8 @@ from bench.stats.dominance import Interval
 COST = "cost"
 """Money for a million inferences, by the price of a hardware profile."""
 Way = Literal["lower", "higher"]
+_LOSS, _AGREEMENT = 0.01, 0.99
+"""What a search without a table of its own keeps to, so that no model is ruined for speed."""
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -138,6 +140,14 @@ def least_after_loss(loss: float, default: Mapping[str, Measurement], judged_by:
     if better_by("accuracy", judged_by) == "lower":
         return Constraint("accuracy", "<=", found.value + loss + slack)
     return Constraint("accuracy", ">=", found.value - loss - slack)
+
+
+def usual(default: Mapping[str, Measurement], judged_by: str | None, where: str) -> list[Constraint]:
+    """What a search without any constraint keeps to, by the first of these that the default setting has; or nothing."""
+    if default["accuracy"].value is not None:
+        return [least_after_loss(_LOSS, default, judged_by, where)]
+    likeness = ("parity_agreement", "parity_cosine")
+    return [Constraint(name, ">=", _AGREEMENT) for name in likeness if default[name].value is not None][:1]
 
 
 def budgets(table: Mapping[str, str], where: str) -> tuple[Constraint, ...]:

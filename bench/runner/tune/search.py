@@ -11,7 +11,6 @@ from typing import Protocol
 import msgspec
 
 from bench.errors import UserError
-from bench.record.measurement import Measurement
 from bench.record.metric import METRICS
 from bench.runner.events import Events
 from bench.runner.paired import PairEvents
@@ -31,8 +30,6 @@ _FEWEST = 3
 _IN_VAIN = 60
 """Proposals in a row of what was measured already, after which nothing new is expected."""
 _SHOWN = 5
-_LOSS, _AGREEMENT = 0.01, 0.99
-"""What a search without a table of its own keeps to, so that no model is ruined for speed."""
 
 
 class TuneEvents(Events, PairEvents, Protocol):
@@ -122,7 +119,8 @@ class _Search:
         if table.max_loss is not None:
             added.append(wanted.least_after_loss(table.max_loss, known, default.metric, place))
         elif not self._prepared.own_space and not self._goals.on_quality:
-            added += self._usual_constraint(known, default, place)
+            added += wanted.usual(known, default.metric, place)
+            self._notes += [f"kept to, as no constraint was given: {constraint}" for constraint in added]
         self._goals = msgspec.structs.replace(self._goals, constraints=(*self._goals.constraints, *added))
         for constraint in self._goals.constraints:
             found = self._judge.figures(default).get(constraint.metric)
@@ -143,18 +141,6 @@ class _Search:
                 where=f"{self._prepared.where}: tune.objectives",
                 remedy="choose another objective, or a scenario that gives it",
             )
-
-    def _usual_constraint(self, known: dict[str, Measurement], default: Outcome, place: str) -> list[Constraint]:
-        if known["accuracy"].value is not None:
-            constraint = wanted.least_after_loss(_LOSS, known, default.metric, place)
-        elif known["parity_agreement"].value is not None:
-            constraint = Constraint("parity_agreement", ">=", _AGREEMENT)
-        else:
-            constraint = Constraint("parity_cosine", ">=", _AGREEMENT)
-        if known[constraint.metric].value is None:
-            return []
-        self._notes.append(f"kept to, as no constraint was given: {constraint}")
-        return [constraint]
 
     def _held(self, outcome: Outcome) -> Outcome:
         """The outcome, infeasible where a constraint is not met."""
@@ -280,8 +266,8 @@ class _Search:
 
         def loses(candidate: Candidate) -> bool:
             after = self._goals.values(candidate.figures)
-            if before is None or after is None:
-                return True
+            assert before is not None  # or there would be no search
+            assert after is not None  # what is complete has its objectives
             pairs = list(zip(before, after, self._goals.ways, strict=True))[1:]
             return any((y > x) if way == "lower" else (y < x) for x, y, way in pairs)
 

@@ -89,13 +89,9 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
     def default(self) -> Setup:
         """What is measured without a search: the model as it is on the first target, with every option at its default.
 
-        Raises:
-            UserError: it does not exist on any target of the space.
+        It exists in every format, and so wherever a variant does.
         """
-        formats = self.known.formats & VARIANTS[DEFAULT_VARIANT].makers.keys()
-        target = next((target for _, target in self.forms if RUNTIMES[_runtime(target)].formats & formats), None)
-        if target is None:
-            raise UserError(f"no target of the space runs {self.known.model} as {DEFAULT_VARIANT}", where="tune.space")
+        _, target = self.forms[0]
         return Setup(model=self.known.model, variant=DEFAULT_VARIANT, base=DEFAULT_VARIANT, target=target)
 
     def combinations(self) -> Iterator[tuple[dict[str, Option], Setup]]:

@@ -104,13 +104,20 @@ def _clips(path: Path) -> list[tuple[int, str, tuple[int, Array]]]:
             named = sorted((info.filename, info) for info in archive.infolist() if _NAME.search(info.filename))
             if any(info.file_size > _LARGEST for _, info in named):
                 raise _not_the_collection(path, f"a clip is larger than {_LARGEST:,} B")
-            sounds = [(name, read_wav(archive.read(info))) for name, info in named]
+            sounds = [(name, _sound(path, name, archive.read(info))) for name, info in named]
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise _not_the_collection(path, str(error)) from error
     if not sounds:
         raise _not_the_collection(path, "it holds no recordings/<digit>_<speaker>_<number>.wav")
     parts = [(_NAME.search(name), sound) for name, sound in sounds]
     return [(int(found[1]), found[2], sound) for found, sound in parts if found]
+
+
+def _sound(path: Path, name: str, content: bytes) -> tuple[int, Array]:
+    try:
+        return read_wav(content)
+    except UserError as error:
+        raise _not_the_collection(path, f"{name}: {error.what}") from error
 
 
 def _not_the_collection(path: Path, why: str) -> UserError:
