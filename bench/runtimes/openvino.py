@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,19 @@ from bench.record.observation import Placement
 from bench.runtimes.base import Array, Opening, Request, SessionError
 
 
+@cache
+def _core() -> ov.Core:
+    """The only one of this process.
+
+    Its CPU plugin gives the thread a stack for signals and frees it in the end. Of two cores, the one that is made
+    first and goes first has that of the other set again when this is freed: the next signal then ends the process.
+    """
+    return ov.Core()
+
+
 def unavailable(provider: str) -> str | None:
     """Why the device cannot be asked for here, or None."""
-    devices = ov.Core().available_devices
+    devices = _core().available_devices
     wanted = provider.upper()
     if any(device.split(".")[0] == wanted for device in devices):
         return None
@@ -38,7 +49,7 @@ class OpenVinoSession:
         if self._device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(opening.threads)
         try:
-            core = ov.Core()
+            core = _core()
             model = core.read_model(str(opening.path))
             by_name = {port.get_any_name(): port for port in model.inputs}
             names = [spec.name for spec in opening.artifact.inputs]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -262,3 +264,27 @@ def test_a_slowed_session_is_slower_by_the_share_it_was_told(trial: Callable[...
 def test_a_slow_down_is_a_share(trial: Callable[..., Opening], slowdown: str | float) -> None:
     with pytest.raises(SessionError, match="slowdown is a share"):
         open_session("slowed", trial(slowdown=slowdown))
+
+
+SIGNALLED = """
+import pathlib, signal, sys
+from bench.runner.trial import Trial
+from bench.runtimes.base import Opening, declared_shape
+from bench.runtimes.table import make_ready, open_session
+made, (runtime, _, provider) = Trial(pathlib.Path(sys.argv[1])), sys.argv[2].partition("-")
+make_ready(runtime, provider)
+shapes = [declared_shape(made.artifact.inputs[0], 1)]
+opening = Opening(path=made.path, artifact=made.artifact, provider=provider, threads=1, shapes=shapes)
+sessions = [open_session(runtime, opening) for _ in range(2)]
+while sessions:
+    sessions.pop(0).close()
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals are POSIX")
+@pytest.mark.parametrize("target", [t for t in HERE if "onnx" in RUNTIMES[t.partition("-")[0]].formats])
+def test_a_process_outlives_a_signal_after_its_sessions_are_closed(tmp_path: Path, target: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(tmp_path), target], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"heard\n"), done.stderr
