@@ -32,7 +32,8 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact | Unavailable], bool], out
     A zip where `out` ends in `.zip`, else a folder.
 
     Raises:
-        UserError: nothing is chosen or could be made, or `out` is taken by something that is not a bundle.
+        UserError: nothing is chosen or could be made, `out` is taken by something that is not a bundle, or what is
+            chosen is too large for a zip.
     """
     bundle = read_index(bundle_dir)
     artifacts = tuple(artifact for artifact in bundle.artifacts if chosen(artifact))
@@ -54,7 +55,13 @@ def save(bundle_dir: Path, chosen: Callable[[Artifact | Unavailable], bool], out
     check_place(out)
     if out.suffix.lower() == ".zip":
         with whole(out) as temporary:
-            _zip(temporary, bundle_dir, names, index)
+            fault = _zip(temporary, bundle_dir, names, index)
+            if fault is not None:
+                raise UserError(
+                    f"the bundle cannot be a zip: it {fault}",
+                    where=str(out),
+                    remedy="write a folder: a name without .zip",
+                )
         return out
     for name in names:
         with whole(out / name) as temporary:
@@ -85,16 +92,22 @@ def _holds_index(path: Path) -> bool:
         return False
 
 
-def _zip(to: Path, folder: Path, names: Iterable[str], index: bytes) -> None:
-    """Write an archive that `open_bundle` takes: what shrinks as a bomb would is stored as it is."""
+def _zip(to: Path, folder: Path, names: Iterable[str], index: bytes) -> str | None:
+    """Write an archive; why `open_bundle` would not take it, as the end of a sentence, or None.
+
+    What shrinks as a bomb would is stored as it is.
+    """
+    fault = None
     for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
         with zipfile.ZipFile(to, "w", compression) as zipped:
             zipped.writestr(BUNDLE_FILE, index)
             for name in names:
                 zipped.write(folder / name, name)
         with zipfile.ZipFile(to) as zipped:
-            if archive.fault(zipped, to.stat().st_size) is None:
-                return
+            fault = archive.fault(zipped, to.stat().st_size)
+        if fault is None:
+            break
+    return fault
 
 
 def open_bundle(path: Path, scratch: Path) -> tuple[Path, Bundle]:

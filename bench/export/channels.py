@@ -95,9 +95,7 @@ class Channels:
             self._fixed.append((axis.labels, reason))
 
     def tie(self, left: Labels, right: Labels) -> None:
-        """Channels at the same position stay or go together. Raises ValueError where the lengths differ."""
-        if len(left) != len(right):
-            raise ValueError(f"{len(left)} channels cannot be tied to {len(right)}")
+        """Channels at the same position stay or go together; there are as many on both sides."""
         self._ties.append((left, right))
 
     def scale(self, labels: Labels, factors: Array) -> None:

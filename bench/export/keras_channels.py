@@ -279,12 +279,12 @@ class _Walk:
         return self._as_before(layer, incoming) if weights else incoming
 
     def _as_before(self, layer: Any, incoming: Axis | None) -> Axis | None:
-        """A layer that is called twice has one set of weights: its channels are the same at both calls."""
+        """A layer that is called twice has one set of weights or settings: its channels are the same at both calls."""
         if id(layer) not in self._consumed:
             self._consumed[id(layer)] = incoming
             return incoming
         before = self._consumed[id(layer)]
-        if incoming is None or before is None:
+        if incoming is None or before is None or len(incoming.labels) != len(before.labels):
             self.channels.fix(incoming, f"{type(layer).__name__} called twice")
             self.channels.fix(before, f"{type(layer).__name__} called twice")
         else:
@@ -328,8 +328,6 @@ def _rule(operation: Any) -> _Rule | None:
 def _nodes(model: Any) -> Iterator[Any]:
     """The calls of the model's graph, each after those that it needs. Keras keeps them without a public name."""
     graph = model._functional if isinstance(model, keras.Sequential) else model
-    if not isinstance(graph, keras.Model) or not hasattr(graph, "_nodes_by_depth"):
-        raise CannotMake("channels are removed from Functional and Sequential models only")
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:

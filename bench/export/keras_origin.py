@@ -112,7 +112,7 @@ class SavedModelOrigin(_TensorFlowOrigin):
         self._loaded = loaded  # its variables die with it
         serving = signatures["serving_default"] if "serving_default" in signatures else next(iter(signatures.values()))
         given = serving.structured_input_signature[1]
-        names = list(given)
+        names = sorted(given)  # the table's own order is another one in every process
         specs = [tensor_spec(tidy, given[name]) for name, tidy in zip(names, tidy_names(names), strict=True)]
         outputs = sorted(serving.structured_outputs)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import onnxslim
 
@@ -41,9 +42,9 @@ def from_program(program: Program, to: Path) -> list[str]:
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(program.function, input_signature=program.signature, opset=OPSET)
-    order(model, program.inputs, program.outputs)
     name_axes(model)
     model, note = slim(model)
+    order(model, program.inputs, program.outputs)
     model.producer_name = "counterpoise"
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(to))
@@ -61,13 +62,21 @@ def slim(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
 
 
 def order(model: onnx.ModelProto, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-    """Put the graph's inputs and outputs in the order of the source, in place."""
+    """Put the graph's inputs and outputs in the order of the source, in place.
+
+    An input that nothing reads is among them, though converters leave it out.
+    """
     for values, specs in ((model.graph.input, inputs), (model.graph.output, outputs)):
-        by_name = {value.name: value for value in values}
-        if set(by_name) == {spec.name for spec in specs}:
-            sorted_values = [onnx.ValueInfoProto.FromString(by_name[spec.name].SerializeToString()) for spec in specs]
-            del values[:]
-            values.extend(sorted_values)
+        by_name = {value.name: value.SerializeToString() for value in values}
+        kept = [by_name.get(spec.name) or _value(spec).SerializeToString() for spec in specs]
+        del values[:]
+        values.extend(onnx.ValueInfoProto.FromString(each) for each in kept)
+
+
+def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    axes = [_axis_name(spec.name, at) if axis is None else axis for at, axis in enumerate(spec.shape)]
+    return onnx.helper.make_tensor_value_info(spec.name, kind, axes)
 
 
 def name_axes(model: onnx.ModelProto) -> None:
@@ -75,9 +84,13 @@ def name_axes(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if not dim.HasField("dim_value") and (not dim.dim_param or _MADE_UP.match(dim.dim_param)):
-                dim.dim_param = BATCH if axis == 0 else f"{value.name}_axis_{axis}"
+                dim.dim_param = _axis_name(value.name, axis)
     # The converter's own shapes still hold the old names; they are inferred anew.
     del model.graph.value_info[:]
+
+
+def _axis_name(tensor: str, axis: int) -> str:
+    return BATCH if axis == 0 else f"{tensor}_axis_{axis}"
 
 
 def copy_to(path: Path, to: Path) -> None:

@@ -180,9 +180,6 @@ class _Walk:
         )
         if axis is None:
             return None
-        rank = self._rank(node.output[0])
-        if rank is None:
-            return self._fixed(node)
         back = axis.index - max(self._rank(name) or 0 for name in names if name not in self._constants)
         for name in names:
             if name not in self._constants:
@@ -195,7 +192,7 @@ class _Walk:
                     self._scale(node, name, axis)
             elif length != 1:
                 return self._fixed(node)
-        return axis.at(rank + back)
+        return axis.at(max(self._rank(name) or 0 for name in names) + back)
 
     def joined(self, node: onnx.NodeProto) -> Axis | None:
         """Concat."""

@@ -149,9 +149,11 @@ class _Constants:
             node = self._made_by.get(node.input[0])
         return node
 
-    def weights(self, name: str) -> tuple[str, int, int] | None:
-        """(name, count, zeros) of the constant behind `name`, or None where it is not constant."""
-        zero: np.ndarray[Any, Any] | int = 0
+    def weights(self, name: str, zero: np.ndarray[Any, Any] | int = 0) -> tuple[str, int, int] | None:
+        """(name, count, zeros) of the constant behind `name`, or None where it is not constant.
+
+        `zero` is what stands for zero in it, where no node on the way says so.
+        """
         for _ in range(4):
             values = self.array(name)
             if values is not None:
@@ -222,31 +224,25 @@ def _sparsity(model: onnx.ModelProto) -> float | None:
                 return None
             seen[node.input[1]] = counts
             continue
-        found = constants.weights(node.input[place])
+        found = constants.weights(node.input[place], _integer_zero_point(node, constants))
         if found is None and node.op_type in ("MatMul", "Gemm"):
             found = constants.weights(node.input[0])
-        if found is None:
-            continue
-        name, count, zeros = found
-        zero_point = _integer_zero_point(node, constants)
-        if zero_point is not None:
-            values = constants.array(name)
-            if values is not None:
-                zeros = int(np.count_nonzero(values == zero_point))
-        seen[name] = (count, zeros)
+        if found is not None:
+            name, count, zeros = found
+            seen[name] = (count, zeros)
     total = sum(count for count, _ in seen.values())
     return sum(zeros for _, zeros in seen.values()) / total if total else None
 
 
-def _integer_zero_point(node: onnx.NodeProto, constants: _Constants) -> np.ndarray[Any, Any] | int | None:
-    """The weights' zero point of ConvInteger and MatMulInteger (input 3), of QLinear operators (input 5)."""
+def _integer_zero_point(node: onnx.NodeProto, constants: _Constants) -> np.ndarray[Any, Any] | int:
+    """The weights' zero point of ConvInteger and MatMulInteger (input 3), of QLinear operators (input 5); else 0."""
     place = {"ConvInteger": 3, "MatMulInteger": 3, "QLinearConv": 5, "QLinearMatMul": 5}.get(node.op_type)
     if place is None or place >= len(node.input):
-        return None
+        return 0
     point = constants.array(node.input[place])
     weights = constants.array(node.input[_PRODUCTS[node.op_type]])
     if point is None or weights is None:
-        return None
+        return 0
     return _along(point, weights.shape, 0 if "Conv" in node.op_type else weights.ndim - 1)
 
 

@@ -298,8 +298,10 @@ class _Desk:
             case msg.Missing(unavailable):
                 self._add_missing(unavailable)
             case msg.Refused(what, where, remedy):
+                child.end()  # by itself, as where it finished
                 raise UserError(what, where=where, remedy=remedy)
             case msg.Broken(reason):
+                child.end()
                 raise ExportError(f"the export of {self._source.name} failed: {reason}", tail=child.tail())
 
     def _add_missing(self, unavailable: Unavailable) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from bench.export.errors import CannotMake
 from bench.export.origin import Feed
 from bench.export.tflite import packed
 from bench.export.tflite_facts import operator_name
@@ -37,11 +36,7 @@ class FloatTflite:
         return self._quantised(recipe.dynamic_wi8_afp32())
 
     def half(self) -> bytes:
-        """Weights of convolutions and matrix products in float16, each behind a DEQUANTIZE.
-
-        Raises:
-            CannotMake: there are no such weights.
-        """
+        """Weights of convolutions and matrix products in float16, each behind a DEQUANTIZE."""
         from ai_edge_quantizer import algorithm_manager, qtyping, recipe_manager
 
         manager = recipe_manager.RecipeManager()
@@ -54,10 +49,7 @@ class FloatTflite:
             manager.add_quantization_config(
                 ".*", qtyping.TFLOperationName(name), config, algorithm_manager.AlgorithmName.FLOAT_CASTING
             )
-        made = self._quantised(manager.get_quantization_recipe())
-        if len(made) >= len(self._content):
-            raise CannotMake("it has no weights of convolutions or matrix products to store in float16")
-        return made
+        return self._quantised(manager.get_quantization_recipe())
 
     def static(
         self,

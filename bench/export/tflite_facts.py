@@ -180,11 +180,11 @@ class _Graph:
         return dict(sorted(found.items()))
 
     def is_quantised(self) -> bool:
-        """Whether any tensor holds affine-quantised integers."""
+        """Whether any tensor holds affine-quantised integers, those of less than a byte included."""
         return any(
-            self._dtype(t) is not None and self._dtype(t).kind in "iu" and _scales(t) is not None  # type: ignore[union-attr]
+            _scales(tensor) is not None and ((dtype := self._dtype(tensor)) is None or dtype.kind in "iu")
             for graph in self._model.subgraphs
-            for t in graph.tensors
+            for tensor in graph.tensors
         )
 
     def has_half(self) -> bool:
@@ -216,9 +216,9 @@ class _Graph:
         by_buffer: dict[int, int] = {}
         for tensor in self._main.tensors:
             dtype = self._dtype(tensor)
-            if self._bytes(tensor) is None or dtype is None or not (dtype.kind == "f" or _scales(tensor) is not None):
-                continue
-            by_buffer[tensor.buffer] = math.prod(int(a) for a in _shape(tensor))
+            real = _scales(tensor) is not None or (dtype is not None and dtype.kind == "f")
+            if real and self._bytes(tensor) is not None:
+                by_buffer[tensor.buffer] = math.prod(_shape(tensor))
         return sum(by_buffer.values())
 
     def products(self) -> list[int]:

@@ -66,6 +66,11 @@ class TfliteOrigin:
             return ["the file as given" + (f": {self.not_float}" if self.not_float else "")]
         source = FloatTflite(self._content, [spec.name for spec in self.inputs], calibration)
         content, what = _made(source, mode, len(calibration))
+        known = facts(content)
+        if mode == "fp16" and not known.half:
+            raise CannotMake("it has no weights of convolutions or matrix products to store in float16")
+        if mode != "fp16" and not known.quantised:
+            raise CannotMake("the quantiser found no operator that it quantises")
         to.write_bytes(content)
         return [f"{what}, by ai-edge-quantizer"]
 

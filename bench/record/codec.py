@@ -66,8 +66,25 @@ def plain(record: Any) -> Any:
 
 
 def json_bytes(record: Any) -> bytes:
-    """Indented JSON of a record, for files that people read."""
-    return msgspec.json.format(msgspec.json.encode(plain(record)), indent=2)
+    """Indented JSON of a record, for files that people read. A byte of a file's name that is not text becomes `?`."""
+    found = plain(record)
+    try:
+        text = msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        text = msgspec.json.encode(_text_alone(found))
+    return msgspec.json.format(text, indent=2)
+
+
+def _text_alone(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_text_alone(key): _text_alone(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_text_alone(each) for each in value]
+        case _:
+            return value
 
 
 def from_json(data: bytes | str, kind: type[T]) -> T:

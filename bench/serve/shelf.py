@@ -144,8 +144,6 @@ def _line(folder: Path) -> Listed:
         cases=len(manifest.cases),
     )
     path = folder / CASES
-    if not _is_text(path):
-        return msgspec.structs.replace(line, problem="the name of its folder is not text, so its tables cannot be read")
     if not path.exists():
         return msgspec.structs.replace(line, problem="no tables yet: it is going on, or was killed")
     try:
@@ -153,14 +151,6 @@ def _line(folder: Path) -> Listed:
     except parquet.DAMAGED as error:
         return msgspec.structs.replace(line, problem=f"cannot read the table: {parquet.first_line(error)}")
     return msgspec.structs.replace(line, failed=int(failed))
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _machine(environment: Environment) -> str:

@@ -17,8 +17,17 @@ DAMAGED = (PolarsError, PanicException, OSError)
 
 
 def scan(path: Path) -> pl.LazyFrame:
-    """The table of this one file, not read yet."""
-    return pl.scan_parquet(path, glob=False)
+    """The table of this one file, not read yet. Raises OSError for a path that Polars cannot take."""
+    return pl.scan_parquet(_text(path), glob=False)
+
+
+def _text(path: Path) -> str:
+    """The path, which Polars takes as UTF-8 alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise OSError("its path has bytes that are not text (UTF-8); rename it") from None
+    return str(path)
 
 
 def typed(path: Path, schema: Mapping[str, Any], needed: Collection[str]) -> pl.LazyFrame:
@@ -28,7 +37,8 @@ def typed(path: Path, schema: Mapping[str, Any], needed: Collection[str]) -> pl.
         UserError: it cannot be read, a column is of another type, or one that is needed is missing.
     """
     with readable(path):
-        found = scan(path).collect_schema()
+        table = scan(path)
+        found = table.collect_schema()
     wrong = [
         *(f"it has no column {name!r}" for name in needed if name not in found),
         *(
@@ -39,7 +49,7 @@ def typed(path: Path, schema: Mapping[str, Any], needed: Collection[str]) -> pl.
     ]
     if wrong:
         raise damaged(path, wrong[0])
-    return scan(path)
+    return table
 
 
 def _fits(kind: Any, wanted: Any) -> bool:
@@ -60,7 +70,7 @@ def damaged(path: Path, what: str) -> UserError:
 def read(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The table of this one file, all of its columns or these. Raises `UserError` where it cannot be read."""
     with readable(path):
-        return pl.read_parquet(path, columns=None if columns is None else list(columns), glob=False)
+        return pl.read_parquet(_text(path), columns=None if columns is None else list(columns), glob=False)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,16 @@ def test_a_run_that_cannot_be_read_is_named_and_left_out(mine: Path, damage: Dam
     assert note.startswith("left out, ")
     assert note.endswith(f": {broken.name}")
     assert f": {broken.name}" in here("history", "p50_latency", cwd=mine).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+def test_a_run_whose_name_is_no_text_is_left_out(mine: Path) -> None:
+    run = mine / "results" / "20260104-000000-s-aa"
+    run.rename(run.with_name(os.fsdecode(b"20260104-000000-s-\xff")))
+    done = here("history", "p50_latency", "--json", cwd=mine)
+    assert done.exit_code == 0, done.stderr
+    (note,) = json.loads(done.stdout)["notes"]
+    assert note.endswith("its path has bytes that are not text (UTF-8); rename it: 20260104-000000-s-?")
 
 
 def test_a_run_that_is_not_complete_is_left_out(mine: Path) -> None:

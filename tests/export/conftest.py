@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from bench.export.bundle import read_index
+from bench.export.onnx_origin import OnnxOrigin
 from bench.export.prepare import prepare
 from bench.export.recipes import only, wanted
 from bench.export.variants import VARIANTS
+from bench.export.workshop import Material, Workshop
 from bench.record.artifact import Artifact, Bundle
+from bench.zoo.card import ModelCard
 from bench.zoo.find import ModelSource, find
 
 Array = np.ndarray[Any, Any]
@@ -83,6 +88,52 @@ def user_models() -> Path:
     if not given:
         pytest.skip("BENCH_DATA_DIR is not set")
     return Path(given) / "models"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Callable[..., Workshop]:
+    """A small ONNX graph from x to y (float32 of any shape), opened in this process as an export process does it.
+
+    `inputs` are its evaluation data; other keywords are those of its material. What it reports goes to `told`.
+    """
+
+    def opened(
+        nodes: Sequence[onnx.NodeProto],
+        constants: Mapping[str, Any] | None = None,
+        *,
+        inputs: tuple[Array, ...],
+        shapes: tuple[Sequence[int | str], Sequence[int | str]] | None = None,
+        opset: int = 17,
+        card: ModelCard | None = None,
+        origin: type[OnnxOrigin] = OnnxOrigin,
+        told: list[str] | None = None,
+        **material: Any,
+    ) -> Workshop:
+        given, made = shapes or (["n", *inputs[0].shape[1:]], ["n", *("yzuv"[: inputs[0].ndim - 1])])
+        value = helper.make_tensor_value_info
+        tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()]
+        graph = helper.make_graph(
+            nodes, "g", [value("x", TensorProto.FLOAT, given)], [value("y", TensorProto.FLOAT, made)], tensors
+        )
+        path = tmp_path / "given.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+        lines = [] if told is None else told
+        source = origin(path, 0)
+        source.trial = inputs
+        scratch = tmp_path / "scratch"
+        scratch.mkdir(exist_ok=True)
+        return Workshop(
+            find(str(path)),
+            card,
+            source,
+            replace(Material("d.npz", inputs, None, None, None), **material),
+            tmp_path,
+            scratch,
+            0,
+            lambda text, *_, **__: lines.append(text),
+        )
+
+    return opened
 
 
 @pytest.fixture(scope="session")

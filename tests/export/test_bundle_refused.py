@@ -186,6 +186,22 @@ def test_data_that_shrink_like_a_bomb_are_saved_so_that_they_open_again(made, tm
     assert open_bundle(out, tmp_path / "s")[1].artifacts
 
 
+def test_a_zip_that_would_not_open_again_is_not_written(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
+    with pytest.raises(
+        UserError, match=r"the bundle cannot be a zip: it holds \d members, over the limit of 2"
+    ) as raised:
+        save(made, lambda artifact: True, tmp_path / "b.zip")
+    assert "folder" in str(raised.value.remedy)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_called_as_a_zip_is_left_alone(made, tmp_path):
+    (tmp_path / "b.zip").mkdir()
+    with pytest.raises(UserError, match="there is a folder of that name"):
+        save(made, lambda artifact: True, tmp_path / "b.zip")
+
+
 def test_a_file_that_is_no_bundle_is_not_overwritten(made, tmp_path):
     mine = tmp_path / "mine.zip"
     with zipfile.ZipFile(mine, "w") as opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import importlib.util
 import os
 import shutil
@@ -26,6 +27,7 @@ from bench.errors import UserError
 from bench.export.cache import CODE, NOT_DECIDING, bundle_key, tool_versions
 from bench.export.clean import collect, remove
 from bench.export.contents import FLEET, PEAKS, entries
+from bench.export.errors import ExportError
 from bench.export.prepare import prepare
 from bench.export.uses import lock_of, mark_used, used_by_others
 from bench.export.variants import VARIANTS
@@ -134,6 +136,12 @@ def test_a_module_of_the_export_is_in_the_key_or_known_to_decide_nothing():
     assert {*decides, "stats/proportion.py"} <= hashed
 
 
+def test_a_zoo_model_has_no_key_with_data_of_the_users(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.zeros((1, 4)))
+    with pytest.raises(ExportError, match="brings its own data"):
+        bundle_key(find("mnist_cnn@digits"), tmp_path / "d.npz", 0)
+
+
 def test_the_packages_that_an_onnx_export_imports_itself_are_in_its_key():
     assert {"onnx-ir", "ml_dtypes", "scipy", "onnxslim"} <= set(tool_versions("onnx"))
 
@@ -201,6 +209,7 @@ def sent(cache) -> Path:
     for name, age in ((".on-its-way.zip", 60), (".broken-off.zip", 2 * DAY)):
         (cache / FLEET / name).write_bytes(b"p" * 40)
         used(cache / FLEET / name, age)
+    (cache / FLEET / ".unpacking").mkdir()
     (cache / PEAKS).mkdir()
     for key, age in (("1" * 24, 0), ("2" * 24, 40 * DAY)):
         (cache / PEAKS / f"{key}.json").write_text("{}")
@@ -226,7 +235,7 @@ def test_what_a_fleet_sent_and_peaks_are_removed_with_their_locks(sent):
     assert [gone.key for gone in collect(sent, older_than_s=30 * DAY).removed] == [".broken-off.zip", "2" * 24]
     assert {path.name for path in (sent / PEAKS).iterdir()} == {f"{'1' * 24}.json", f"{'1' * 24}.lock"}
     remove(sent, [], everything=True)
-    assert [path.name for path in (sent / FLEET).iterdir()] == [".on-its-way.zip"]
+    assert {path.name for path in (sent / FLEET).iterdir()} == {".on-its-way.zip", ".unpacking"}
     assert list((sent / PEAKS).iterdir()) == []
 
 
@@ -361,7 +370,51 @@ def test_the_least_recently_used_goes_first_and_no_more_than_needed(tmp_path, si
         assert done.left + last.bytes > limit, "the last one had to go"
 
 
+def test_a_download_goes_with_its_locks_and_locks_of_no_download_go_too(cache):
+    for name in (
+        "mnist/images.gz",
+        "mnist/images.gz.lock",
+        "cifar/half.gz.part",
+        "cifar/half.gz.lock",
+        "old/x.gz.lock",
+    ):
+        (cache / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / "data" / name).touch()
+    before = collect(cache).locks
+    assert not (cache / "data" / "old" / "x.gz.lock").exists()
+    assert (before, collect(cache).locks) == (1, 0), "what is being fetched keeps its lock"
+    assert remove(cache, ["mnist"]).removed
+    assert not (cache / "data" / "mnist").exists()
+
+
 # Two processes
+
+
+@pytest.mark.parametrize(
+    ("happens", "reason"),
+    [
+        (shutil.rmtree, "it is gone already"),
+        (lambda path: os.utime(path, (time.time() + 9, time.time() + 9)), "it was used meanwhile"),
+        (None, "the system refused: Permission denied"),
+    ],
+)
+def test_what_changes_while_the_cache_is_cleaned_stays(cache, monkeypatch, happens, reason):
+    """Another process is at the second entry, or keeps it, while the first one is removed."""
+    fake(cache, "a" * 24)
+    fake(cache, "b" * 24)
+    gone = shutil.rmtree
+
+    def meanwhile(path):
+        if happens is None and path.name == "b" * 24:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        gone(path)
+        if happens is not None:
+            happens(path.with_name("b" * 24))
+
+    monkeypatch.setattr(shutil, "rmtree", meanwhile)
+    done = remove(cache, ["a" * 24, "b" * 24])
+    assert [entry.key for entry in done.removed] == ["a" * 24]
+    assert [(kept.entry.key, kept.reason) for kept in done.kept] == [("b" * 24, reason)]
 
 
 def test_what_another_process_works_on_stays(cache):

@@ -80,6 +80,18 @@ def test_a_network_with_nothing_to_remove_says_why():
         channels.choose(0.5)
 
 
+def test_a_network_without_filters_has_nothing_to_remove():
+    with pytest.raises(CannotMake, match=r"^no channel can be removed$"):
+        Channels().choose(0.5)
+
+
+def test_a_layer_too_small_for_the_share_to_take_one_is_left_whole():
+    channels = Channels()
+    small, large = channels.made(np.ones(3)), channels.made(np.ones(20))
+    choice = channels.choose(0.9)
+    assert (choice.count(small), choice.count(large), choice.groups, choice.before) == (3, 18, 1, 20)
+
+
 def test_batch_normalisation_counts_towards_importance():
     channels = Channels()
     labels = channels.made(np.array([1.0, 2.0]))
@@ -112,6 +124,46 @@ def test_a_concatenation_of_channels_keeps_each_parts_own():
     axis = channels.concatenated([(Axis(left, 1), (None, 2)), (None, (None, 3))], 1, "Concat")
     assert axis is not None
     assert list(channels.choose(0.5).positions(axis.labels)) == [1, 2, 3, 4]
+
+
+def test_one_number_for_all_channels_is_joined_to_them_and_one_of_no_known_shape_keeps_them():
+    channels = Channels()
+    labels, held = channels.made(np.array([1.0, 2.0])), channels.made(np.array([1.0, 2.0]))
+    axis = channels.elementwise([(Axis(labels, 1), (None, 2)), (None, (None, 1)), (None, ())], "Mul")
+    assert axis is not None
+    assert list(axis.labels) == list(labels)
+    assert channels.elementwise([(Axis(held, 1), (None, 2)), (None, None)], "Mul") is None
+    choice = channels.choose(0.5)
+    assert (choice.count(labels), choice.count(held), choice.blamed) == (1, 2, ("Mul",))
+
+
+def test_pictures_that_are_joined_in_space_lose_the_same_channels():
+    channels = Channels()
+    left, right = channels.made(np.array([1.0, 5.0])), channels.made(np.array([3.0, 2.0]))
+    shape = (None, 2, 8, 8)
+    axis = channels.concatenated([(Axis(left, 1), shape), (Axis(right, 1), shape)], 3, "Concat")
+    assert axis is not None
+    assert axis.index == 1
+    choice = channels.choose(0.5)
+    assert list(choice.positions(left)) == list(choice.positions(right)) == [1]
+
+
+@pytest.mark.parametrize(("shape", "index"), [((None, 2, 8, 8), 3), (None, 1)], ids=["in space", "of no known shape"])
+def test_channels_that_are_joined_to_what_has_none_stay(shape, index):
+    channels = Channels()
+    held, free = channels.made(np.ones(2)), channels.made(np.ones(2))
+    assert channels.concatenated([(Axis(held, 1), (None, 2, 8, 8)), (None, shape)], index, "Concat") is None
+    choice = channels.choose(0.5)
+    assert (choice.count(held), choice.count(free), choice.blamed) == (2, 1, ("Concat",))
+
+
+@pytest.mark.parametrize(
+    ("before", "index", "after"),
+    [((None, 3, None), 1, (None, None, 3)), ((None, 3, 4), 1, (None, 4))],
+    ids=["behind a free axis", "into the batch"],
+)
+def test_channels_that_a_reshape_scatters_are_lost(before, index, after):
+    assert reshaped(Axis(np.arange(3), index), before, after) is None
 
 
 @given(

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.slow
 
 def _silence(layer, dead) -> None:
     """Make some of a layer's filters give zero: the weights, and what a bias or a normalisation would add."""
-    filters = (layer.bias if hasattr(layer, "bias") else layer.gamma).shape[0]
+    last = layer.weights[-1].shape
+    filters = last[-1] if last[-1] > 1 else last[-2]
     for weight in layer.weights:
-        if "moving" in weight.name or "depthwise_kernel" in weight.name:
+        if "variance" in weight.name or "depthwise_kernel" in weight.name:
             continue
         values = weight.numpy()
         axis = -1 if values.shape[-1] == filters else -2
@@ -83,7 +84,22 @@ def _twice(keras):
     return model, {"first": [0, 2, 4], "shared": [0, 2, 4]}
 
 
-@pytest.mark.parametrize("build", [_sequential, _residual, _ops, _twice])
+def _plain(keras):
+    """Layers without biases and factors, and those that come before any channel is made."""
+    layers = keras.layers
+    x = image = keras.Input((8, 8, 3))
+    for layer in (layers.BatchNormalization(), layers.DepthwiseConv2D(3, padding="same"), layers.Reshape((4, 16, 3))):
+        x = layer(x)
+    x = layers.Conv2D(8, 3, use_bias=False, name="a")(x)
+    x = layers.DepthwiseConv2D(2, use_bias=False, name="dw")(x)
+    x = layers.BatchNormalization(scale=False, name="bn")(x)
+    x = layers.Dense(6, use_bias=False, name="b")(layers.Reshape((1, -1))(layers.GlobalMaxPooling2D()(x)))
+    x = layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(image)])
+    dead = [0, 2, 4, 6]
+    return keras.Model(image, layers.Dense(2, name="out")(x)), {"a": dead, "dw": dead, "bn": dead, "b": [1, 2, 5]}
+
+
+@pytest.mark.parametrize("build", [_sequential, _residual, _ops, _twice, _plain])
 def test_dead_channels_go_and_nothing_changes(build):
     import keras
 
@@ -162,6 +178,47 @@ def test_what_is_not_understood_keeps_its_channels_and_is_named():
     units = {layer.name: layer.units for layer in smaller.layers if isinstance(layer, layers.Dense)}
     assert (units["free"], units["normalised"], units["before_mine"]) == (8, 16, 16)
     assert notes[-1] == "all channels stay around LayerNormalization, Mine"
+
+
+KEEPING = {
+    "Dense": lambda layers, x: layers.Dense(5)(layers.Permute((3, 1, 2))(x)),
+    "BatchNormalization": lambda layers, x: layers.BatchNormalization(axis=1)(x),
+    "Reshape": lambda layers, x: layers.Reshape((54, 4))(x),
+}
+
+
+@pytest.mark.parametrize("what", KEEPING)
+def test_channels_that_lie_elsewhere_than_a_layer_means_stay(what):
+    import keras
+
+    from bench.export.keras_channels import without_channels
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, name="held")(layers.Conv2D(8, 1, name="free")(image))
+    x = layers.Flatten()(KEEPING[what](layers, x))
+    smaller, notes = without_channels(keras.Model(image, layers.Dense(2)(x)), 0.5)
+    assert (smaller.get_layer("free").filters, smaller.get_layer("held").filters) == (4, 6)
+    assert notes[-1] == f"all channels stay around {what}"
+
+
+def test_a_layer_that_is_called_on_different_channels_keeps_them():
+    """On the model's input and on what has channels; and on eight channels and on sixteen."""
+    import keras
+
+    from bench.export.keras_channels import without_channels
+
+    layers = keras.layers
+    given = keras.Input((8,))
+    free = layers.Dense(8, name="free")(given)
+    shared, row = layers.Dense(8, name="shared"), layers.Reshape((-1,))
+    ends = [row(layers.Dense(8, name="eight")(free)), row(layers.Dense(16, name="sixteen")(free))]
+    x = layers.Concatenate()([*ends, shared(given), shared(layers.Dense(8, name="held")(free))])
+    smaller, notes = without_channels(keras.Model(given, layers.Dense(2)(x)), 0.5)
+    units = {name: smaller.get_layer(name).units for name in ("free", "shared", "eight", "sixteen", "held")}
+    assert units == {"free": 4, "shared": 4, "eight": 8, "sixteen": 16, "held": 8}
+    assert notes[-1] == "all channels stay around Reshape called twice, Dense called twice"
+    assert smaller(np.ones((1, 8))).shape == (1, 2)
 
 
 def test_a_grouped_convolution_is_left_whole():

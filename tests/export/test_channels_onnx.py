@@ -127,6 +127,120 @@ def test_what_is_not_understood_keeps_its_channels_and_is_named():
     assert notes[-1] == "all channels stay around LRN"
 
 
+def _of_constants(g, *shape):
+    """A weight that the graph works out while it runs."""
+    return g.add("Neg", g.weight(shape))
+
+
+def _by_the_shape_of_another(g, x):
+    other = g.add("Transpose", g.constant(np.zeros((4, 8, 1), np.float32)), perm=[2, 1, 0])
+    return g.add("Reshape", g.add("ReduceMean", x, axes=[3], keepdims=0), g.add("Shape", other))
+
+
+KEEPING = {
+    "a kernel that is worked out": ("Conv", lambda g, x: g.add("Conv", x, _of_constants(g, 8, 8, 1, 1))),
+    "groups of channels": ("Conv", lambda g, x: g.conv(x, 4, 8, group=2)),
+    "a normalisation that is worked out": (
+        "InstanceNormalization",
+        lambda g, x: g.add("InstanceNormalization", x, _of_constants(g, 8), g.weight((8,))),
+    ),
+    "a mean of the channels": ("ReduceMean", lambda g, x: g.add("ReduceMean", x, axes=[1])),
+    "a reduction of all there is": ("ReduceMax", lambda g, x: g.add("ReduceMax", x)),
+    "a part of the channels": (
+        "Slice",
+        lambda g, x: g.add("Slice", x, *(g.constant(np.array([at], np.int64)) for at in (0, 4, 1))),
+    ),
+    "a slice without axes": (
+        "Slice",
+        lambda g, x: g.add("Slice", x, *(g.constant(np.array(at, np.int64)) for at in ([0] * 4, [9, 9, 2, 2]))),
+    ),
+    "a size and no factors": (
+        "Resize",
+        lambda g, x: g.add("Resize", x, "", "", g.constant(np.array([1, 8, 8, 8], np.int64))),
+    ),
+    "channels that are stretched": (
+        "Resize",
+        lambda g, x: g.add("Resize", x, "", g.constant(np.array([1, 2, 1, 1], np.float32))),
+    ),
+    "channels that are padded": (
+        "Pad",
+        lambda g, x: g.add("Pad", x, g.constant(np.array([0, 1, 0, 0, 0, 0, 0, 0], np.int64))),
+    ),
+    "channels elsewhere than the operator means": (
+        "MaxPool",
+        lambda g, x: g.add("MaxPool", g.add("Transpose", x, perm=[0, 2, 3, 1]), kernel_shape=[2, 2]),
+    ),
+    "channels that are scattered": (
+        "Reshape",
+        lambda g, x: g.add("Reshape", x, g.constant(np.array([1, 4, 8, 4], np.int64))),
+    ),
+    "the shape of another tensor": ("Reshape", _by_the_shape_of_another),
+}
+
+
+@pytest.mark.parametrize("what", KEEPING)
+def test_an_operator_that_would_mean_something_else_keeps_its_channels(what):
+    g = Graph([1, 3, 4, 4])
+    operator, build = KEEPING[what]
+    x = build(g, g.conv(g.conv("x", 3, 6), 6, 8))
+    x = g.add("ReduceSum", g.add("Relu", x), keepdims=0)
+    model = g.model(g.add("Relu", x), [])
+    smaller, notes = without_channels(model, 0.5)
+    assert notes[-1] == f"all channels stay around {operator}"
+    assert {(3, 3, 3, 3), (8, 3, 3, 3)} <= {tuple(tensor.dims) for tensor in smaller.graph.initializer}
+    assert run(smaller, 1, 3, 4, 4).shape == run(model, 1, 3, 4, 4).shape
+
+
+FOLLOWED = {
+    "a shape that is worked out from the rest": (
+        128,
+        lambda g, x: g.add("Reshape", x, g.constant(np.array([0, -1], np.int64))),
+    ),
+    "one number for all": (128, lambda g, x: g.add("Mul", x, g.constant(np.float32(2)))),
+    "numbers of which some are zero": (128, lambda g, x: g.add("Mul", x, g.weight((8, 1, 1), 0, [0, 1, 2, 3]))),
+    "a normalisation of each picture": (
+        128,
+        lambda g, x: g.add("InstanceNormalization", x, g.weight((8,), low=0.5), g.weight((8,), 0, [0, 1, 2, 3])),
+    ),
+    "a slice in space": (
+        64,
+        lambda g, x: g.add("Slice", x, *(g.constant(np.array([at], np.int64)) for at in (0, 2, -1))),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOLLOWED)
+def test_channels_are_followed_through_what_works_on_each_of_them(what):
+    g = Graph([1, 3, 4, 4])
+    rows, follow = FOLLOWED[what]
+    x = follow(g, g.conv("x", 3, 8, dead=[0, 1, 2, 3]))
+    x = g.add("Gemm", g.add("Flatten", x), g.weight((rows, 2)), g.constant(np.float32(0.5)))
+    model = g.model(x, [1, 2])
+    smaller, notes = without_channels(model, 0.5)
+    assert len(notes) == 1
+    assert (4, 3, 3, 3) in {tuple(tensor.dims) for tensor in smaller.graph.initializer}
+    assert np.allclose(run(smaller, 1, 3, 4, 4), run(model, 1, 3, 4, 4), atol=1e-4)
+
+
+def test_one_channel_that_a_constant_spreads_over_many_stays_one():
+    g = Graph([1, 3, 4, 4])
+    x = g.add("Mul", g.conv(g.conv("x", 3, 8), 8, 1), g.weight((1, 6, 1, 1)))
+    model = g.model(g.conv(x, 6, 2), [1, 2, 4, 4])
+    smaller, notes = without_channels(model, 0.5)
+    assert sorted(tensor.dims[0] for tensor in smaller.graph.initializer if len(tensor.dims) == 4) == [1, 1, 2, 4]
+    assert notes[-1] == "all channels stay around Mul"
+    assert run(smaller, 1, 3, 4, 4).shape == (1, 2, 4, 4)
+
+
+@pytest.mark.parametrize("settings", [{"value_floats": [1.0, 2.0]}, {"value_string": b"word"}])
+def test_a_constant_of_another_kind_stays_a_node(settings):
+    g = Graph([1, 4])
+    g.nodes.append(helper.make_node("Constant", [], ["kind"], **settings))
+    x = g.add("MatMul", g.add("Relu", g.add("MatMul", "x", g.weight((4, 8)))), g.weight((8, 2)))
+    smaller, _ = without_channels(g.model(x, [1, 2]), 0.5)
+    assert [node.op_type for node in smaller.graph.node] == ["Constant", "MatMul", "Relu", "MatMul"]
+
+
 def test_a_product_of_two_activations_keeps_both():
     g = Graph([1, 6])
     left = g.add("MatMul", "x", g.weight((6, 4)))

@@ -120,6 +120,19 @@ def test_a_choice_is_measured_with_what_is_left_float_already():
     assert smallest_exclusion(LAYERS, noise_of, noise_of, 0.5).layers == ("dense_0",)
 
 
+def test_the_first_order_stands_where_there_are_too_many_layers_to_measure_each_anew():
+    harms = {f"layer_{at}": at for at in range(50)}
+    measured = []
+
+    def noise_of(left_float):
+        measured.append(left_float)
+        return _harm(harms, left_float)
+
+    found = smallest_exclusion(list(harms), noise_of, partial(_harm, harms), sum(range(47)))
+    assert set(found.layers) == {"layer_47", "layer_48", "layer_49"}
+    assert len(measured) == len(harms)
+
+
 def test_decisions_that_change_are_the_loss_of_a_classifier_however_large_the_change():
     reference = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.45, 0.55]])
     near = np.array([[0.6, 0.4], [0.4, 0.6], [0.51, 0.49], [0.51, 0.49]])

@@ -95,6 +95,95 @@ def test_of_a_fixed_batch_the_macs_are_those_of_the_whole_feed_which_is_the_exam
     assert facts(sparse).macs == 8 * 80 * 16
 
 
+RNG = np.random.default_rng(0)
+HALF = np.where(RNG.random((6, 4)) < 0.5, 0, RNG.normal(size=(6, 4))).astype(np.float32)
+STORED = RNG.integers(-1, 2, (6, 4)).astype(np.int8)
+node = helper.make_node
+
+
+def _constant(name, array):
+    return node("Constant", [], [name], value=numpy_helper.from_array(array))
+
+
+def _through(steps, name="w"):
+    """Nodes that turn a constant over so many times, and the name of what comes out."""
+    nodes = [node("Transpose", [name if at == 0 else f"t{at - 1}"], [f"t{at}"], perm=[1, 0]) for at in range(steps)]
+    return nodes, f"t{steps - 1}"
+
+
+ZEROS = {
+    "a node that gives it": ([_constant("w", HALF), node("MatMul", ["x", "w"], ["y"])], {}, np.mean(HALF == 0)),
+    "another constant beside it": (
+        [
+            node("Constant", [], ["k"], value_float=1.0),
+            node("Div", ["x", "k"], ["d"]),
+            node("MatMul", ["d", "w"], ["y"]),
+        ],
+        {"w": HALF},
+        np.mean(HALF == 0),
+    ),
+    "the left factor": ([node("MatMul", ["w", "x"], ["y"])], {"w": HALF.T}, np.mean(HALF == 0)),
+    "two turns": ([*_through(2)[0], node("MatMul", ["x", "t1"], ["y"])], {"w": HALF}, np.mean(HALF == 0)),
+    "more turns than are followed": ([*_through(6)[0], node("MatMul", ["x", "t5"], ["y"])], {"w": HALF}, None),
+    "a node that changes it": ([node("Relu", ["w"], ["v"]), node("MatMul", ["x", "v"], ["y"])], {"w": HALF}, None),
+    "a zero point that is worked out": (
+        [
+            node("Neg", ["z"], ["p"]),
+            node("DequantizeLinear", ["q", "s", "p"], ["w"]),
+            node("MatMul", ["x", "w"], ["y"]),
+        ],
+        {"q": STORED, "s": np.float32(1), "z": np.int8(0)},
+        np.mean(STORED == 0),
+    ),
+    "integers with a zero point": (
+        [node("MatMulInteger", ["i", "q", "a", "z"], ["y"])],
+        {"i": STORED.T, "q": STORED, "a": np.int8(0), "z": np.int8(1)},
+        np.mean(STORED == 1),
+    ),
+    "integers with a zero point that is worked out": (
+        [node("Neg", ["z"], ["p"]), node("MatMulInteger", ["i", "q", "a", "p"], ["y"])],
+        {"i": STORED.T, "q": STORED, "a": np.int8(0), "z": np.int8(1)},
+        np.mean(STORED == 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ZEROS)
+def test_the_share_of_zeros_is_that_of_the_weights_wherever_they_are_kept(tmp_path, what):
+    nodes, constants, share = ZEROS[what]
+    kept = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    _save(tmp_path / "m.onnx", nodes, [6, 6], None, kept)
+    assert facts(tmp_path / "m.onnx").sparsity == share
+
+
+def test_of_weights_in_eight_bits_that_are_packed_as_those_of_four_no_zeros_are_told(tmp_path):
+    product = node("MatMulNBits", ["x", "w", "s"], ["y"], domain="com.microsoft", K=32, N=8, bits=8, block_size=32)
+    constants = {"w": np.zeros((8, 1, 32), np.uint8), "s": np.ones(8, np.float32)}
+    kept = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    _save(tmp_path / "m.onnx", [product], [1, 32], [1, 8], kept, domains=("", "com.microsoft"))
+    assert facts(tmp_path / "m.onnx").sparsity is None
+
+
+def test_factors_of_a_resize_are_no_parameters(tmp_path):
+    nodes = [node("Resize", ["x", "", "s"], ["r"]), node("Conv", ["r", "k"], ["y"])]
+    constants = {"s": np.array([1, 1, 2, 2], np.float32), "k": np.ones((3, 1, 2, 2), np.float32)}
+    kept = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    _save(tmp_path / "m.onnx", nodes, [1, 1, 4, 4], [1, 3, 7, 7], kept)
+    known = facts(tmp_path / "m.onnx")
+    assert (known.parameters, known.macs) == (12, 12 * 49)
+
+
+@pytest.mark.parametrize(("order", "macs"), [(("MatMul", "Gelu"), 24), (("Gelu", "MatMul"), None)])
+def test_macs_are_told_as_far_as_shapes_are_known(tmp_path, order, macs):
+    """What comes out of an operator of another domain has no known shape."""
+    made = {"MatMul": (["w"], {}), "Gelu": ([], {"domain": "com.microsoft"})}
+    first, last = (made[operator] for operator in order)
+    nodes = [node(order[0], ["x", *first[0]], ["h"], **first[1]), node(order[1], ["h", *last[0]], ["y"], **last[1])]
+    kept = [numpy_helper.from_array(HALF, "w")]
+    _save(tmp_path / "m.onnx", nodes, [1, 6], [1, 4], kept, domains=("", "com.microsoft"))
+    assert facts(tmp_path / "m.onnx").macs == macs
+
+
 @pytest.mark.parametrize("operator", ["FusedMatMul", "QAttention", "DynamicQuantizeLSTM"])
 def test_macs_are_not_told_where_an_operator_of_another_domain_multiplies(sparse, operator):
     model = onnx.load(sparse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from bench.export.layers import EQUAL_DB, INPUT, LayerJob, LayerTable, Step, com
 from bench.export.layers_onnx import OnnxRecorder
 from bench.export.layers_tflite import TfliteRecorder
 from bench.export.origin import Array, Feed, feeds
-from bench.record.artifact import Artifact
+from bench.record.artifact import Artifact, Bundle
 from bench.record.codec import json_bytes
 from bench.report.layers import document, draw, lines
 from bench.runner.layers import layer_tables
@@ -93,6 +94,20 @@ def test_a_tensor_that_is_missing_passes_on_what_came_before_it() -> None:
     assert table.entry is not None
     assert table.entry.tensor == "a"
     assert table.layers[-1].inputs_sqnr_db == pytest.approx(table.layers[1].sqnr_db)
+
+
+class Halved(Chain):
+    """Gives half the values of one tensor, as where a layout is another one."""
+
+    def record(self, feed: Feed) -> Mapping[str, Array]:
+        made = dict(super().record(feed))
+        return made | {"b": made["b"][:, :4]}
+
+
+def test_a_tensor_of_another_size_is_not_compared() -> None:
+    table = compare(Chain(), Halved(), INPUTS, job(SOME))
+    assert table.unmatched == 1
+    assert [layer.tensor for layer in table.layers] == ["x", "a", "y"]
 
 
 def test_a_number_at_the_end_of_a_name_does_not_hide_its_counterpart() -> None:
@@ -191,7 +206,8 @@ def test_a_bundle_gives_a_table_for_each_variant_or_why_there_is_none(mnist: Exp
     model = onnx.load(str(folder / broken.path))
     model.graph.node[-1].op_type = "NoSuchOperator"
     onnx.save(model, str(folder / broken.path))
-    kept = [a for a in mnist.bundle.artifacts if a.format == "onnx" and a.variant in ("fp32", "fp16", "int8", "pruned")]
+    wanted = {"onnx": ("fp32", "fp16", "int8", "pruned"), "tflite": ("fp32", "int8-dynamic")}
+    kept = [a for a in mnist.bundle.artifacts if a.variant in wanted[a.format]]
     damaged = msgspec.structs.replace(broken, sha256=file_sha256(folder / broken.path))
     kept = [damaged if a == broken else a for a in kept]
     files = {name: sha for name, sha in mnist.bundle.files.items() if name in mnist.bundle.data.paths}
@@ -199,7 +215,9 @@ def test_a_bundle_gives_a_table_for_each_variant_or_why_there_is_none(mnist: Exp
     index = msgspec.structs.replace(mnist.bundle, artifacts=tuple(kept), files=files)
     (folder / "bundle.json").write_bytes(json_bytes(index))
     tables = {table.variant: table for table in layer_tables(folder, lambda *_, **__: None, examples=2)}
-    assert set(tables) == {"fp16", "int8", "pruned"}
+    assert set(tables) == {"fp16", "int8", "pruned", "int8-dynamic"}
+    assert tables["int8-dynamic"].format == "tflite"
+    assert tables["int8-dynamic"].layers
     assert tables["int8"].examples == 2
     assert tables["int8"].layers
     assert "could not be compared" in str(tables["fp16"].reason)
@@ -217,3 +235,17 @@ def check_report(table: LayerTable) -> None:
     (told,) = json.loads(json_bytes(document([table])))
     assert told["entry"]["tensor"] == entry.tensor
     assert len(told["layers"]) == len(table.layers)
+
+
+def test_a_comparison_that_ends_without_an_answer_costs_only_its_own_table(
+    digits_bundle: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(digits_bundle[0], tmp_path / "bundle"))
+    kept = tuple(a for a in digits_bundle[1].artifacts if (a.variant, a.format) != ("fp32", "tflite"))
+    (folder / "bundle.json").write_bytes(json_bytes(msgspec.structs.replace(digits_bundle[1], artifacts=kept)))
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    told = {(table.variant, table.format): table.reason for table in layer_tables(folder, lambda *_, **__: None)}
+    assert told == {
+        ("int8", "onnx"): "the process ended with exit code 1 during comparing layers, without an answer",
+        ("int8", "tflite"): "there is no tflite fp32 in the bundle beside it",
+    }

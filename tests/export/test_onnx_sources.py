@@ -111,6 +111,16 @@ def test_text_is_refused(tmp_path: Path) -> None:
     assert "text is prepared before it" in str(raised.value.remedy)
 
 
+def test_a_list_of_tensors_is_refused(tmp_path: Path) -> None:
+    values = helper.make_tensor_sequence_value_info("rows", FLOAT, None)
+    nodes = [helper.make_node("SplitToSequence", ["x"], ["rows"], axis=0)]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", FLOAT, [3, 2])], [values])
+    path = tmp_path / "s.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    with pytest.raises(UserError, match="'rows' is no tensor of numbers"):
+        OnnxOrigin(path, 0)
+
+
 def test_numbers_that_numpy_does_not_have_are_refused(tmp_path: Path) -> None:
     kind = TensorProto.BFLOAT16
     path = made(

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.export.bundle import read_index
 from bench.export.prepare import prepare
-from bench.export.recipes import parse_definition
+from bench.export.recipes import only, parse_definition, wanted
 from bench.zoo.find import find
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,9 @@ def export_own(export_cache):
         folder = prepare(
             find(str(model)), asked, own=own, data=data, cache=export_cache, progress=lambda *_, **__: None
         )
-        return folder, {answer.variant: answer for answer in read_index(folder).answers}
+        # The folder may hold other recipes under these names: of other tests, or of an earlier session.
+        bundle = only(read_index(folder), [wanted(*each, own) for each in asked])
+        return folder, {answer.variant: answer for answer in bundle.answers}
 
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from bench.errors import UserError
 from bench.export.bundle import read_index
 from bench.export.cache import bundle_key, cache_dir
 from bench.export.errors import ExportError
+from bench.export.inputs import Descriptions
 from bench.export.prepare import prepare
 from bench.zoo.find import find
 from bench.zoo.hashing import file_sha256
@@ -213,6 +215,38 @@ def test_a_crash_outside_any_variant_is_an_export_error_with_the_tail_of_its_out
     assert "last words" in raised.value.tail
 
 
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        ("raise RuntimeError('out of order')", "the export of tiny failed: RuntimeError: out of order"),
+        ("return None", "finished without a word about onnx fp32"),
+        ("say(msg.Missing(missed))", "spoke of a variant before it described the model"),
+        ("say('good morning')", "the export process ended with exit code"),
+    ],
+)
+def test_a_child_that_breaks_its_promise_is_an_export_error(tiny, tmp_path, monkeypatch, work, reason):
+    body = (
+        "from bench.export import messages as msg\n"
+        "from bench.record.artifact import Recipe, Unavailable\n"
+        "missed = Unavailable(variant='fp32', format='onnx', reason='no', recipe=Recipe('fp32'))\n"
+        "def work(request, say):\n"
+        f"    {work}\n"
+        "real.work = work"
+    )
+    _with_child(monkeypatch, _stand_in(tmp_path, body))
+    with pytest.raises(ExportError, match=reason):
+        prepare(find(str(tiny)), FP32, cache=tmp_path / "c", progress=_silent)
+
+
+def test_what_a_killed_export_left_half_written_goes(tiny, tmp_path, no_child):
+    folder = prepare(find(str(tiny)), FP32, cache=tmp_path / "c", progress=_silent)
+    half = folder / "artifacts" / ".tiny-fp16.onnx.part"
+    half.write_bytes(b"half")
+    no_child()
+    assert prepare(find(str(tiny)), FP32, cache=tmp_path / "c", progress=_silent) == folder
+    assert not half.exists()
+
+
 def test_an_exception_in_one_variant_is_its_reason(tiny, tmp_path, monkeypatch):
     body = (
         "made = real._made\n"
@@ -229,6 +263,15 @@ def test_an_exception_in_one_variant_is_its_reason(tiny, tmp_path, monkeypatch):
     assert [a.variant for a in bundle.artifacts] == ["fp32"]
 
 
+def test_what_is_not_made_of_such_a_file_says_why(tiny, tmp_path):
+    asked = [("source", "onnx"), ("int16x8", "onnx")]
+    folder = prepare(find(str(tiny)), asked, cache=tmp_path / "c", progress=_silent)
+    assert {missed.variant: missed.reason for missed in read_index(folder).unavailable} == {
+        "source": "the model is float32: ask for fp32",
+        "int16x8": "int16x8 is not made in onnx",
+    }
+
+
 def test_an_unknown_variant_names_the_nearest(tiny, tmp_path):
     with pytest.raises(UserError, match="int9") as raised:
         prepare(find(str(tiny)), [("int9", "onnx")], cache=tmp_path / "c", progress=_silent)
@@ -238,6 +281,21 @@ def test_an_unknown_variant_names_the_nearest(tiny, tmp_path):
 def test_a_zoo_model_takes_no_data(tmp_path):
     with pytest.raises(UserError, match="its own data"):
         prepare(find("mnist_cnn@digits"), FP32, data=tmp_path / "d.npz", cache=tmp_path / "c", progress=_silent)
+
+
+def test_the_inputs_of_a_zoo_model_are_not_described(tmp_path):
+    described = Descriptions(axes={"n": 2}, where="inputs.toml")
+    with pytest.raises(UserError, match="brings its own data") as raised:
+        prepare(find("mnist_cnn@digits"), FP32, inputs=described, cache=tmp_path / "c", progress=_silent)
+    assert raised.value.where == "inputs.toml"
+
+
+def test_an_install_that_only_runs_bundles_says_what_it_lacks(tiny, tmp_path, monkeypatch):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxslim" else there(name))
+    with pytest.raises(UserError, match="cannot export tiny: it has no onnxslim") as raised:
+        prepare(find(str(tiny)), FP32, cache=tmp_path / "c", progress=_silent)
+    assert "run a bundle" in str(raised.value.remedy)
 
 
 def test_a_cache_that_cannot_be_written_is_said_so(tiny, tmp_path):

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx import TensorProto, helper, numpy_helper
 
 from bench.export.errors import CannotMake
 from bench.export.keras_masks import cubic, prunable, prune, zeros
 from bench.export.masks import smallest_of_each, smallest_out
+from bench.export.onnx_prune import prune_graph
 from bench.export.pruned import Pruned, pruned_by
 from bench.record.artifact import Recipe
 from bench.zoo.card import Pruning
@@ -149,6 +151,82 @@ def test_n_of_m_lies_along_the_inputs_and_spares_what_sums_over_too_few():
     for name in ("pointwise", "dense"):
         flat = kernel[name].reshape(-1, 4, kernel[name].shape[-1])
         assert (np.count_nonzero(flat, axis=1) == 2).all()
+
+
+@pytest.mark.slow
+def test_the_inputs_of_separable_transposed_and_recurrent_kernels_lie_where_those_layers_have_them():
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((4, 4, 8))
+    x = layers.SeparableConv2D(8, 3, padding="same", name="separable")(image)
+    x = layers.Conv2DTranspose(6, 2, name="transposed")(x)
+    rows = layers.SimpleRNN(12, name="recurrent")(layers.Reshape((25, 6))(x))
+    wide = layers.EinsumDense("ab,bcd->acd", (4, 4), name="einsum")(rows)
+    model = keras.Model(image, layers.Flatten()(wide))
+    prune(model, None, Pruning(), _silent, pruned=Pruned("n:m", n=1, m=4))
+    kernel = {weight.path.rpartition("/")[0].split("/")[0] + weight.name: weight.numpy() for weight in model.weights}
+    for name, axis in {"separablepointwise_kernel": 2, "transposedkernel": 3, "recurrentrecurrent_kernel": 0}.items():
+        lanes = np.moveaxis(kernel[name], axis, 0)
+        assert (np.count_nonzero(lanes.reshape(-1, 4, *lanes.shape[1:]), axis=1) == 1).all(), name
+    assert kernel["separabledepthwise_kernel"].all()
+    assert kernel["einsumkernel"].all(), "which axis it sums over is not known"
+
+
+@pytest.mark.slow
+def test_n_of_m_needs_a_kernel_that_sums_over_so_many():
+    import keras
+
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(20)])
+    with pytest.raises(CannotMake, match="no kernel sums over 16 inputs or more"):
+        prune(model, None, Pruning(), _silent, pruned=Pruned("n:m", n=2, m=16))
+
+
+def _graph(*products):
+    """An ONNX graph of products in a row: operator, shape of the kernel, settings."""
+    nodes, weights, name = [], [], "x"
+    for at, (operator, shape, settings) in enumerate(products):
+        values = np.random.default_rng(at).normal(size=shape).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, f"w{at}"))
+        nodes.append(helper.make_node(operator, [name, f"w{at}"], [f"y{at}"], **settings))
+        name = f"y{at}"
+    value = helper.make_tensor_value_info
+    inputs, outputs = [value("x", TensorProto.FLOAT, None)], [value(name, TensorProto.FLOAT, None)]
+    return helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, weights), ir_version=8)
+
+
+def test_n_of_m_of_an_onnx_file_lies_along_the_inputs_of_every_kind_of_kernel():
+    made = prune_graph(
+        _graph(
+            ("Conv", (8, 4, 3, 3), {}),
+            ("ConvTranspose", (8, 6, 2, 2), {}),
+            ("ConvTranspose", (8, 4, 2, 2), {"group": 2}),
+            ("MatMul", (8, 6), {}),
+            ("Gemm", (8, 8), {"transB": 1}),
+            ("MatMul", (8,), {}),
+            ("Conv", (8, 1, 3, 3), {"group": 8}),
+        ),
+        Pruned("n:m", n=1, m=4),
+    )
+    kernels = [numpy_helper.to_array(tensor) for tensor in made.model.graph.initializer]
+    for at, axis in {0: 1, 1: 0, 3: 0, 4: 1}.items():
+        lanes = np.moveaxis(kernels[at], axis, 0)
+        assert (np.count_nonzero(lanes.reshape(-1, 4, *lanes.shape[1:]), axis=1) == 1).all(), at
+    assert all(kernels[at].all() for at in (2, 5, 6))
+    assert "of 4 of 7 kernels" in made.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("pruned", "reason"),
+    [
+        (Pruned("magnitude"), "no kernel has 32 weights or more$"),
+        (Pruned("n:m"), "no kernel has 32 weights or more and sums over 4 inputs or more"),
+        (Pruned("magnitude", epochs=1), "cannot be fine-tuned here"),
+    ],
+)
+def test_an_onnx_file_with_nothing_to_prune_says_why(pruned, reason):
+    with pytest.raises(CannotMake, match=reason):
+        prune_graph(_graph(("MatMul", (3, 5), {})), pruned)
 
 
 @pytest.mark.slow

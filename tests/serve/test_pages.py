@@ -304,7 +304,7 @@ def test_a_run_whose_name_is_no_text_is_listed_without_an_address(tmp_path: Path
     assert links
     assert all(SECOND in (link or "") for link in links)
     (odd,) = (row for row in page.rows if any("run-" in cell for cell in row))
-    assert "the name of its folder is not text" in " ".join(odd)
+    assert "has bytes that are not text" in " ".join(odd)
 
 
 def test_of_very_many_reports_those_that_were_seen_last_are_held(
