@@ -166,7 +166,7 @@ def _locks(path: Path, entry: Entry) -> list[Path]:
             return [lock_of(path), *path.glob(".training.lock")]
         case "data":
             return sorted(path.rglob("*.lock"))
-        case _:  # nobody waits for a log
+        case "log":
             return []
 
 

@@ -134,7 +134,7 @@ def draw(spec: TensorSpec, said: InputDescription, shape: tuple[int, ...], rng: 
             return rng.standard_normal(shape).astype(dtype)
         case "uniform":
             return rng.uniform(low, high, shape).astype(dtype)
-        case _:  # integers
+        case "integers":
             wide = np.uint64 if dtype == np.uint64 else np.int64
             return rng.integers(int(low), int(high), shape, wide, endpoint=True).astype(dtype)
 

@@ -42,7 +42,7 @@ class Pruned:
                 what = "magnitude" if self.sparsity is None else f"magnitude-{self.sparsity!r}"
             case "n:m":
                 what = f"{self.n}of{self.m}"
-            case _:  # channels
+            case "channels":
                 what = f"channels-{self.keep!r}-{self.norm}"
         return what if self.epochs is None else f"{what}-e{self.epochs}"
 

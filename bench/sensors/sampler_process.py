@@ -125,7 +125,7 @@ def _reply(recorder: Recorder, body: Watch | Snapshot | Latest | Finish) -> Star
             return Taken(recorder.snapshot(edge))
         case Latest():
             return Live(recorder.latest())
-        case _:
+        case Finish():
             return Finished(recorder.finish())
 
 
