@@ -204,6 +204,7 @@ def test_limits_of_the_control_group_of_either_version(
     assert (found.memory_limit_bytes, found.cpu_quota_cores) == (memory, cores)
 
 
+@pytest.mark.alone
 def test_noise_is_seen_where_it_is_made() -> None:
     """A clock that jumps by a millisecond now and then is a core that is taken away now and then."""
     import time
