@@ -36,10 +36,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.alone
 def test_the_frontier_the_confirmed_gain_and_a_suite_that_runs_are_printed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = typed(folder, monkeypatch, "small.toml", "--rounds", "3", "--json")
+    done = typed(folder, monkeypatch, "small.toml", "--rounds", "12", "--json")
     assert done.exit_code == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert (told["exit_code"], told["confirmation"]["verdict"]) == (0, "improved")
@@ -51,7 +52,7 @@ def test_the_frontier_the_confirmed_gain_and_a_suite_that_runs_are_printed(
     assert (folder / "results/tune/small-trial.db").is_file()
     assert json.loads(bench("list", "runs", "--json", cwd=folder).stdout) == []
     # What is on record needs no measuring; only the confirmation is made anew.
-    again = typed(folder, monkeypatch, "small.toml", "--rounds", "3", "--resume")
+    again = typed(folder, monkeypatch, "small.toml", "--rounds", "12", "--resume")
     assert again.exit_code == 0, again.stderr
     for words in ("the best settings of 2 trials", "improved: p50", "paired rounds", "[[matrix]]", "small-trial.db"):
         assert words in again.stdout

