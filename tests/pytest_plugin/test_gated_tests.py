@@ -46,7 +46,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_that_got_worse_fails_by_the_suites_gate_and_by_the_marker(
     before: Path, pytester: pytest.Pytester
 ) -> None:
-    project.make(pytester.path, FILES, width=512)
+    project.make(pytester.path, FILES, width=1024)
     code, told = project.inside(pytester, "--bench-baseline", str(before), "--junit-xml", "all.xml")
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "2 failed" in told
