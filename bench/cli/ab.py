@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import INTERRUPTED, InputsOption, JsonOption, ModelsOption, consoles, guarded, print_json, refuse
+from bench.cli.common import (
+    INTERRUPTED,
+    InputsOption,
+    JsonOption,
+    ModelsOption,
+    NoNetworkOption,
+    consoles,
+    guarded,
+    print_json,
+    refuse,
+)
 
 
 @guarded
@@ -48,6 +58,7 @@ def ab(
     prepare: Annotated[
         str | None, typer.Option("--prepare", metavar="CMD", help="Run once in each revision before measuring.")
     ] = None,
+    no_network: NoNetworkOption = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of data and of the order of cases.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -66,8 +77,15 @@ def ab(
     if allowed.form != "share":
         raise UserError(f"{threshold!r} is no share", where="--threshold", remedy="write a percentage, such as 2%")
     of_commands = {"--command": command, "--rev-a": rev_a, "--rev-b": rev_b, "--prepare": prepare}
-    of_models = {"A": a, "B": b, "--runtime": runtime, "--data": data, "--inputs": inputs, "--models": models}
-    of_models |= {"--python-a": python_a, "--python-b": python_b}
+    of_models: dict[str, object] = {
+        "A": a,
+        "B": b,
+        "--runtime": runtime,
+        "--data": data,
+        "--inputs": inputs,
+        "--models": models,
+    }
+    of_models |= {"--python-a": python_a, "--python-b": python_b, "--no-network": no_network}
     output, progress = consoles()
     with stop_like_ctrl_c(), LivePairs(progress) as live:
         if any(of_commands.values()):
@@ -93,6 +111,7 @@ def ab(
                 inputs=None if inputs is None else str(inputs.resolve()),
                 model_folders=tuple(str(folder.resolve()) for folder in models or ()),
                 seed=seed,
+                no_network=no_network,
             )
             opening = open_models(asked, live)
         with opening as opened:

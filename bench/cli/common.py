@@ -45,6 +45,9 @@ InputsOption = Annotated[
 ModelsOption = Annotated[
     list[Path] | None, typer.Option("--models", metavar="DIR", help="Look for zoo models here first (repeatable).")
 ]
+NoNetworkOption = Annotated[
+    bool, typer.Option("--no-network", help="Models run without network, or not at all (Linux; see SECURITY.md).")
+]
 
 RunArgument = Annotated[str, typer.Argument(help="A run id, a unique start of one, a path, or latest.")]
 ChoicesOption = Annotated[

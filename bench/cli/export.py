@@ -12,6 +12,7 @@ from bench.cli.common import (
     InputsOption,
     JsonOption,
     ModelsOption,
+    NoNetworkOption,
     TensorboardOption,
     consoles,
     guarded,
@@ -44,6 +45,7 @@ def export(
     inputs: InputsOption = None,
     models: ModelsOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of data and training.")] = 0,
+    no_network: NoNetworkOption = False,
     tensorboard: TensorboardOption = None,
     debug_layers: Annotated[
         bool, typer.Option("--debug-layers", help="Compare every layer with that of fp32: where error enters.")
@@ -78,8 +80,9 @@ def export(
             seed=seed,
             progress=live.stage,
             tensorboard=tensorboard,
+            network=not no_network,
         )
-        layers = layer_tables(out, live.stage) if debug_layers else []
+        layers = layer_tables(out, live.stage, network=not no_network) if debug_layers else []
     if json:
         compared = {"layers": layers_document(layers)} if debug_layers else {}
         print_json({"bundle": str(out), **plain(bundle), **compared})

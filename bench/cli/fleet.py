@@ -14,6 +14,7 @@ from bench.cli.common import (
     InputsOption,
     JsonOption,
     ModelsOption,
+    NoNetworkOption,
     OutOption,
     consoles,
     guarded,
@@ -66,6 +67,7 @@ def run(
     only: Annotated[list[str] | None, typer.Option("--only", metavar="GLOB", help="Only cases of such names.")] = None,
     models: ModelsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of data, training and order of cases.")] = None,
+    no_network: NoNetworkOption = False,
     out: OutOption = Path("results"),
     wait: Annotated[
         float, typer.Option("--wait", metavar="S", min=0, help="How long to wait for a worker of a target.")
@@ -93,7 +95,10 @@ def run(
     asked = {"suite": suite, "model": model, "data": data, "inputs": inputs, "only": only, "models": models}
     if resume is not None:
         given = {"SUITE" if name == "suite" else f"--{name}": value for name, value in asked.items()}
-        refuse(given | {"--target": target, "--seed": seed}, "--resume goes on with the fleet as it was")
+        refuse(
+            given | {"--target": target, "--seed": seed, "--no-network": no_network},
+            "--resume goes on with the fleet as it was",
+        )
     for word in target or []:
         if is_path(word):
             raise UserError(
@@ -112,7 +117,7 @@ def run(
             if stopped is not None:
                 made = resume_fleet(stopped, link, live, terms, publish)
             else:
-                asked_for = request(**asked, seed=seed)  # type: ignore[arg-type]
+                asked_for = request(**asked, seed=seed, no_network=no_network)  # type: ignore[arg-type]
                 made = start_fleet(asked_for, target or [], link, out, live, terms, publish)
     _tell(Path(made.folder), json=json)
     if made.stopped:

@@ -12,6 +12,7 @@ from bench.cli.common import (
     InputsOption,
     JsonOption,
     ModelsOption,
+    NoNetworkOption,
     NormaliseOption,
     OutOption,
     consoles,
@@ -63,6 +64,7 @@ def gate(
     ] = None,
     inputs: InputsOption = None,
     models: ModelsOption = None,
+    no_network: NoNetworkOption = False,
     seed: Annotated[
         int | None, typer.Option("--seed", help="With --paired: seed of data and of the order of cases.")
     ] = None,
@@ -99,6 +101,7 @@ def gate(
         "--data": data,
         "--inputs": inputs,
         "--models": models,
+        "--no-network": no_network,
     }
     of_runs = {"--allow-mismatch": allow, "--normalise-by": normalise_by}
     refuse(*(of_runs, "with --paired both sides are measured here") if paired else (of_pairs, "that is for --paired"))
@@ -113,6 +116,7 @@ def gate(
                 inputs=None if inputs is None else str(inputs.resolve()),
                 model_folders=tuple(str(folder.resolve()) for folder in models or ()),
                 seed=seed or 0,
+                no_network=no_network,
             )
             with open_models(sides, live) as opened:
                 paired_report = gate_pairs(

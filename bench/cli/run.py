@@ -14,6 +14,7 @@ from bench.cli.common import (
     InputsOption,
     JsonOption,
     ModelsOption,
+    NoNetworkOption,
     OutOption,
     TensorboardOption,
     consoles,
@@ -59,9 +60,7 @@ def run(
             help="A hardware profile of this machine (see `bench list profiles`), or its file: only its runtimes.",
         ),
     ] = None,
-    no_network: Annotated[
-        bool, typer.Option("--no-network", help="Models run without network, or not at all (Linux; see SECURITY.md).")
-    ] = False,
+    no_network: NoNetworkOption = False,
     tensorboard: TensorboardOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the cases.")] = False,
     json: JsonOption = False,

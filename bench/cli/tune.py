@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import InputsOption, JsonOption, ModelsOption, OutOption, consoles, guarded, print_json
+from bench.cli.common import (
+    InputsOption,
+    JsonOption,
+    ModelsOption,
+    NoNetworkOption,
+    OutOption,
+    consoles,
+    guarded,
+    print_json,
+)
 
 
 @guarded
@@ -53,6 +62,7 @@ def tune(
     study: Annotated[Path | None, typer.Option("--study", metavar="FILE.db", help="Where the search is kept.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that was stopped.")] = False,
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Rounds of the confirmation at most.")] = 50,
+    no_network: NoNetworkOption = False,
     out: OutOption = Path("results"),
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of data, training and search.")] = None,
     json: JsonOption = False,
@@ -89,6 +99,7 @@ def tune(
         seed=seed,
         profile=None if profile is None else load_profile(profile),
         retrain=retrain,
+        no_network=no_network,
         out=str(out),
         study=None if study is None else str(study),
         resume=resume,

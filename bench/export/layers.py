@@ -13,6 +13,7 @@ import numpy as np
 from bench.export.origin import Array, Feed
 from bench.quality.parity import Parity, parity, total
 from bench.record.artifact import Artifact, Format
+from bench.record.observation import Confinement
 
 EQUAL_DB = 300.0
 """The ratio of tensors that are equal."""
@@ -79,7 +80,8 @@ class LayerTable(msgspec.Struct, frozen=True, kw_only=True):
 class LayerJob(msgspec.Struct, frozen=True, kw_only=True):
     """What the process compares: the files of `reference` and `artifact`, on `examples` of the npz `inputs`.
 
-    `expected_db` is the ratio of signal to noise that one product in the variant's precision leaves.
+    `expected_db` is the ratio of signal to noise that one product in the variant's precision leaves. `confinement`
+    holds for the process.
     """
 
     reference: Artifact
@@ -89,6 +91,7 @@ class LayerJob(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
     examples: int
     expected_db: float
+    confinement: Confinement = Confinement()
 
 
 class Recorder(Protocol):

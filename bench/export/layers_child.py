@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.confine import confine
+from bench.confine import CannotConfine, confine_as_asked
 from bench.wire import end_with_parent, receive, send, take_over
 
 if TYPE_CHECKING:
@@ -17,22 +17,31 @@ if TYPE_CHECKING:
 def main() -> None:
     """Compare what stands on standard input."""
     incoming, outgoing = take_over()
-    confine()
+    frame = receive(incoming)
+    if not frame:
+        return
+    # While there is one thread, and before anything that was given is read.
+    refusal = None
+    try:
+        confine_as_asked(frame)
+    except CannotConfine as error:
+        refusal = f"the network cannot be cut off here, so no model is run: {error}"
     # After the streams are safe: whatever these import may print.
+    import msgspec
+
     from bench.export.layers import LayerJob, LayerTable
     from bench.export.work import first_line
     from bench.record import codec
 
-    frame = receive(incoming)
-    if not frame:
-        return
     end_with_parent(incoming)
     job = codec.unpack(frame, LayerJob)
-    try:
-        table = _table(job)
-    except Exception as error:  # runtimes fail in ways of their own, and the table says so
-        reason = f"its tensors could not be compared: {first_line(error)}"
-        table = LayerTable(variant=job.artifact.variant, format=job.artifact.format, reason=reason)
+    table = LayerTable(variant=job.artifact.variant, format=job.artifact.format, reason=refusal)
+    if refusal is None:
+        try:
+            table = _table(job)
+        except Exception as error:  # runtimes fail in ways of their own, and the table says so
+            reason = f"its tensors could not be compared: {first_line(error)}"
+            table = msgspec.structs.replace(table, reason=reason)
     send(outgoing, codec.pack(table))
     outgoing.flush()
     os._exit(0)

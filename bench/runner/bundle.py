@@ -15,6 +15,7 @@ from bench.export.recipes import Definition, Wanted, key_of, only, recipes
 from bench.export.variants import VARIANTS
 from bench.record.artifact import Bundle, Format
 from bench.runner.described import descriptions, read_inputs_file
+from bench.runner.fence import check_network
 from bench.runner.training import TrainingMeter
 from bench.training.report import Report
 from bench.zoo.find import find
@@ -35,8 +36,12 @@ def make_bundle(
     seed: int,
     progress: Report,
     tensorboard: Path | None = None,
+    network: bool = True,
 ) -> Bundle:
-    """Export `variants` (None: all there are, with the user's `own`) of `model` to `out`. Raises `UserError`."""
+    """Export `variants` (None: all there are, with the user's `own`) of `model` to `out`. Raises `UserError`.
+
+    Without `network` the processes that read the model have none, or nothing is exported.
+    """
     for given, where in ((variants, "--variants"), (formats, "--formats")):
         if given is not None and not given:
             raise UserError("nothing is named", where=where, remedy="name what to export, or leave it out")
@@ -66,6 +71,7 @@ def make_bundle(
             where=source.about,
             remedy=f"it can become {', '.join(source.formats)}; `bench list variants` tells the formats of each",
         )
+    check_network(network, "--no-network")
     try:
         folder = prepare(
             source,
@@ -78,6 +84,7 @@ def make_bundle(
             progress=progress,
             meter=TrainingMeter(),
             tensorboard=tensorboard,
+            network=network,
         )
     except ExportError as error:
         raise UserError(

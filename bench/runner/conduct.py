@@ -28,7 +28,7 @@ from bench.record.observation import Observation, Plan, Telemetry
 from bench.record.profile import Profile
 from bench.record.row import Row
 from bench.runner.events import REST, Events, Sight
-from bench.runner.fence import check_network_can_be_cut_off
+from bench.runner.fence import check_network
 from bench.runner.interrupt import Interrupts
 from bench.runner.plan import Planned, Subject, make_subjects, plan_again, settle, still_nothing
 from bench.runner.rows import Key, invocations, row_of
@@ -62,7 +62,7 @@ def start(planned: Planned, results: Path, events: Events, *, tensorboard: Path 
         UserError: the folder cannot be written or a model cannot be used; nothing is left then.
         KeyboardInterrupt: stopped before the first case was measured; nothing is left then either.
     """
-    _check_network(planned.plan)
+    check_network(planned.plan.confinement.network)
     folder = runs.create(results, planned.suite.name)
     with contextlib.ExitStack() as stack:
         try:
@@ -96,7 +96,7 @@ def resume(folder: Path, events: Events, *, tensorboard: Path | None = None) -> 
         with alone(folder):
             if not _is_complete(folder):
                 same_machine(manifest.environment, read_environment(), folder)
-                _check_network(manifest.plan)
+                check_network(manifest.plan.confinement.network)
                 with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
                     subjects = subjects_again(manifest, Path(scratch), events, tensorboard)
                     return _Conductor(folder, manifest, subjects, Path(scratch), events).carry_out()
@@ -118,12 +118,6 @@ def _complete(folder: Path) -> RunResult:
     if manifest.fleet is None:
         kept.finish(folder, manifest)
     return RunResult(folder=str(folder), manifest=manifest, rows=tuple(kept.read_rows(folder)))
-
-
-def _check_network(plan: Plan) -> None:
-    """Where models are to run without network, say at once that they cannot. Raises `UserError`."""
-    if not plan.confinement.network:
-        check_network_can_be_cut_off("--no-network, or network in [measure]")
 
 
 def subjects_again(

@@ -11,8 +11,14 @@ from bench.process import child_environment
 _PROBE_S = 60.0
 
 
-def check_network_can_be_cut_off(where: str) -> None:
-    """Try it in a process of its own. Raises `UserError` where it cannot be done here."""
+def check_network(network: bool, where: str = "--no-network, or network in [measure]") -> None:
+    """Where models are to run without `network`, try that in a process of its own.
+
+    Raises:
+        UserError: it cannot be done here; `where` is what asked for it.
+    """
+    if network:
+        return
     command = [sys.executable, "-m", "bench.confine"]
     try:
         done = subprocess.run(

@@ -14,6 +14,7 @@ from bench.process import ChildProcess, describe_exit
 from bench.quality.parity import NOISE, precision_of
 from bench.record.artifact import Artifact
 from bench.record.codec import pack, unpack
+from bench.record.observation import Confinement
 from bench.training.report import Report
 from bench.wire import WireError
 
@@ -23,10 +24,11 @@ EXAMPLES = 16
 TIMEOUT_S = 300.0
 
 
-def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list[LayerTable]:
+def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES, *, network: bool = True) -> list[LayerTable]:
     """A table for each variant of the bundle at `path` but fp32 itself, or why there is none.
 
-    Each is made in a process of its own, so that a runtime which crashes on a file costs only its own table.
+    Each is made in a process of its own, so that a runtime which crashes on a file costs only its own table,
+    and, unless `network`, in one without network.
 
     Raises:
         UserError: it is not a bundle.
@@ -56,6 +58,7 @@ def layer_tables(path: Path, progress: Report, examples: int = EXAMPLES) -> list
                     inputs=str((folder / bundle.data.inputs).resolve()),
                     examples=min(examples, bundle.data.examples),
                     expected_db=-10 * math.log10(NOISE[precision]),
+                    confinement=Confinement(network=network),
                 )
                 tables.append(_compared(job))
         return tables

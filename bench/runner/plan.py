@@ -123,7 +123,7 @@ def plan_run(request: Request, suite: Suite | None = None) -> Planned:
     if request.seed is not None:
         suite = suite.model_copy(update={"seed": request.seed})
     if request.no_network:
-        suite = suite.model_copy(update={"measure": suite.measure.model_copy(update={"network": False})})
+        suite = suite.without_network()
     sources: dict[str, ModelSource] = {}
     models: dict[str, frozenset[str]] = {}
     given: tuple[str, ...] = request.models

@@ -22,6 +22,7 @@ from bench.record.case import Case
 from bench.record.measurement import Measurement
 from bench.record.observation import Failure, Observation
 from bench.runner.events import Events
+from bench.runner.fence import check_network
 from bench.runner.paired import Side
 from bench.runner.plan import BUNDLE_FILE, Planned, Request, make_subjects, plan_run, settle
 from bench.runner.pythons import check_targets, open_python
@@ -46,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     `a` and `b` are a zoo name, a model's path or a bundle, which may be followed by `/VARIANT`. `python_a` and
     `python_b` are the interpreters to measure with, or their virtual environments; None is this one. `data` and
-    `inputs` are files for a model of one's own.
+    `inputs` are files for a model of one's own. With `no_network` models are exported and measured without network.
     """
 
     a: str
@@ -58,6 +59,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str | None = None
     model_folders: tuple[str, ...] = ()
     seed: int = 0
+    no_network: bool = False
     measure: Measure = MEASURE
 
 
@@ -163,8 +165,10 @@ def open_models(asked: Asked, events: Events) -> Iterator[Opened]:
     """Export what is missing and lay out the cases that both sides have. Scratch files are gone afterwards.
 
     Raises:
-        UserError: a side or an interpreter cannot be used, or the sides have no case in common.
+        UserError: a side or an interpreter cannot be used, the sides have no case in common, or the network cannot be
+            cut off.
     """
+    check_network(not asked.no_network, "--no-network")
     with tempfile.TemporaryDirectory(prefix="bench-ab-") as folder, Sampler() as sampler:
         scratch = Path(folder)
         pythons = [
@@ -290,6 +294,7 @@ def _plan(name: str, variant: str | None, wanted: Sequence[str], asked: Asked, *
         model_folders=asked.model_folders,
         data=asked.data if own else None,
         inputs=asked.inputs if own else None,
+        no_network=asked.no_network,
     )
     planned = plan_run(request, suite)
     if not bundle or variant is None:

@@ -152,3 +152,7 @@ class Suite(InputsFile):
     )
     tune: Tune | None = Field(default=None, description="the search of `bench tune`")
     matrix: Annotated[list[Matrix], Field(min_length=1)]
+
+    def without_network(self) -> Suite:
+        """The same with models that run without network."""
+        return self.model_copy(update={"measure": self.measure.model_copy(update={"network": False})})

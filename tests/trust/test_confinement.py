@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,32 +15,14 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bench.confine import BUT_VSOCK, CUT_OFF, OPEN
+from bench.confine import OPEN
 from bench.errors import UserError
-from bench.runner.fence import check_network_can_be_cut_off
+from bench.runner.fence import check_network
 from bench.worker.measure import measure
-from tests.conftest import bench
 from tests.trust.captive import LARGE, Nobody, captive, job, plan
+from tests.trust.namespaces import FORBIDDEN, cut_off, needs_namespaces
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and namespaces are Linux's here")
-FORBID = "echo 0 > /proc/sys/user/max_net_namespaces && exec "
-
-
-def has_namespaces() -> bool:
-    """Whether this kernel lets a process have a network of its own, as util-linux finds it."""
-    return bool(shutil.which("unshare")) and not subprocess.run(["unshare", "-Urn", "true"], check=False).returncode
-
-
-needs_namespaces = pytest.mark.skipif(not has_namespaces(), reason="this kernel allows no user and network namespace")
-
-
-def cut_off() -> str:
-    """What a row says on this machine when the network is cut off."""
-    try:
-        socket.socket(socket.AF_VSOCK).close()
-    except OSError:
-        return CUT_OFF
-    return BUT_VSOCK
 
 
 @pytest.fixture
@@ -133,7 +114,7 @@ def test_elsewhere_than_on_linux_the_network_cannot_be_cut_off() -> None:
 def test_a_machine_too_slow_to_tell_has_no_run_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.runner.fence._PROBE_S", 0.001)
     with pytest.raises(UserError, match="could not be found out within"):
-        check_network_can_be_cut_off("--no-network")
+        check_network(network=False)
 
 
 _CASE = """
@@ -148,10 +129,8 @@ print(json.dumps([seen.status, seen.failure and seen.failure.reason]))
 
 @needs_namespaces
 def test_a_kernel_that_refuses_is_a_reason_and_no_run(tmp_path: Path) -> None:
-    """In a user namespace of its own the kernel's own limit forbids what a hardened machine forbids."""
-    forbidden = ["unshare", "-Ur", "sh", "-c", FORBID + '"$@"', "sh", sys.executable]
     done = subprocess.run(
-        [*forbidden, "-c", _CASE, str(tmp_path)],
+        [*FORBIDDEN, "-c", _CASE, str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -167,37 +146,9 @@ def test_a_kernel_that_refuses_is_a_reason_and_no_run(tmp_path: Path) -> None:
         'runtimes = ["null-none"]\n'
     )
     run = subprocess.run(
-        [*forbidden, "-m", "bench", "run", str(suite)], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*FORBIDDEN, "-m", "bench", "run", str(suite)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert run.returncode == 2
     assert "the network cannot be cut off here" in run.stderr
     assert "to do: " in run.stderr
     assert not (tmp_path / "results").exists()
-
-
-@needs_namespaces
-def test_export_and_measuring_both_go_without_and_the_manifest_keeps_it(tmp_path: Path) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy"]
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", value[:1], value[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "neg.onnx")
-    suite = tmp_path / "s.toml"
-    suite.write_text(
-        'name = "s"\n[measure]\nwarmup_min_s = 0.01\nwarmup_max_s = 0.05\nmin_s = 0.02\nmax_s = 0.1\nmin_samples = 10\n'
-        '[[matrix]]\nvariants = ["fp32"]\nruntimes = ["onnxruntime-cpu"]\n'
-    )
-    # A relative path is the user's, wherever the measuring process works.
-    done = bench(
-        "run", "s.toml", "--model", "neg.onnx", "--no-network", "--json", cwd=tmp_path,
-        env={"BENCH_CACHE_DIR": "cache", "PYTHONPATH": "."},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    (row,) = told["cases"]
-    assert row["facts"]["network"] == cut_off()
-    assert row["metrics"]["peak_rss"]["value"] > 0, "memory is still read from outside"
-    (manifest,) = tmp_path.glob("results/*/manifest.json")
-    assert json.loads(manifest.read_bytes())["plan"]["confinement"]["network"] is False

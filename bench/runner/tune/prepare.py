@@ -13,6 +13,7 @@ from bench.hardware.schema import HardwareProfile
 from bench.load.table import SCENARIOS
 from bench.machine.environment import read_environment
 from bench.record.codec import plain
+from bench.runner.fence import check_network
 from bench.runner.plan import Request
 from bench.runner.sides import MEASURE
 from bench.runner.tune import goals as wanted
@@ -35,7 +36,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; what is None is as the table `[tune]` has it, or its default.
 
     Paths are absolute. `study` is the SQLite file. `confirm_s` and `rounds` bound the measuring after the search,
-    `retrain` lets a search without a space of its own choose the hyper-parameters that the model's card declares.
+    `retrain` lets a search without a space of its own choose the hyper-parameters that the model's card declares. With
+    `no_network` models are exported and measured without network, as with `network = false` in `[measure]`.
     """
 
     suite: str | None = None
@@ -51,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     profile: HardwareProfile | None = None
     retrain: bool = False
+    no_network: bool = False
     out: str = "results"
     study: str | None = None
     resume: bool = False
@@ -73,6 +76,9 @@ class Prepared:
         self.suite = measuring(suite, MEASURE)
         if asked.seed is not None:
             self.suite = self.suite.model_copy(update={"seed": asked.seed})
+        if asked.no_network:
+            self.suite = self.suite.without_network()
+        check_network(self.suite.measure.network)
         self.card = source_card(self.source) if self.source.kind == "zoo" else None
         self.fixed = dict(self.table.options)
         if self.table.scenario not in SCENARIOS:
