@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bench.runner.trial import Trial
-from bench.suite.schema import Measure
 from tests.conftest import bench
 
 
@@ -79,8 +78,6 @@ def test_a_larger_model_is_found_slower(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr("bench.runner.trial._LAYERS", layers)
         (tmp_path / name).mkdir()
         Trial(tmp_path / name)
-    brief = Measure(warmup_min_s=0.05, warmup_max_s=0.2, min_s=0.1, max_s=0.2)
-    monkeypatch.setattr("bench.runner.sides.MEASURE", brief)
     done = bench("ab", "small/trial.onnx", "large/trial.onnx", "--rounds", "4", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
