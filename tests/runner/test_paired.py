@@ -178,7 +178,7 @@ def slowed(trial: Trial, name: str, sampler: Sampler, share: float, case: str = 
 
 def test_a_side_made_slower_is_found_slower_and_the_same_side_twice_is_not(trial: Trial) -> None:
     with Sampler() as sampler:
-        plain, again, slower = (slowed(trial, name, sampler, share) for name, share in (("A", 0), ("B", 0), ("S", 0.2)))
+        plain, again, slower = (slowed(trial, name, sampler, share) for name, share in (("A", 0), ("B", 0), ("S", 0.5)))
         found = pairs_of(plain, slower, ["trial"], schedule=schedule(4, 12), settled=shown(4, 12)).of("trial")
         null = pairs_of(plain, again, ["trial"], schedule=schedule(3, 3)).of("trial")
     assert change_of_series(found["p50_latency"]).low > 1.05
