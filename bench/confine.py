@@ -65,6 +65,15 @@ def confine_as_asked(frame: bytes) -> dict[str, Any]:
     return confine(**wanted)
 
 
+def refusal(frame: bytes, consequence: str) -> str | None:
+    """As `confine_as_asked`; where that cannot be done, the sentence that says so with its `consequence`."""
+    try:
+        confine_as_asked(frame)
+    except CannotConfine as error:
+        return f"the network cannot be cut off here, so {consequence}: {error}"
+    return None
+
+
 def _limit(file_limit_bytes: int | None, open_files: int | None) -> dict[str, int]:
     try:
         import resource

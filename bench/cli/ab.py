@@ -84,8 +84,10 @@ def ab(
         "--data": data,
         "--inputs": inputs,
         "--models": models,
+        "--python-a": python_a,
+        "--python-b": python_b,
+        "--no-network": no_network,
     }
-    of_models |= {"--python-a": python_a, "--python-b": python_b, "--no-network": no_network}
     output, progress = consoles()
     with stop_like_ctrl_c(), LivePairs(progress) as live:
         if any(of_commands.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bench.confine import CannotConfine, confine_as_asked
+from bench.confine import refusal
 from bench.wire import end_with_parent, receive, send, take_over
 
 
@@ -15,11 +15,7 @@ def main() -> None:
     if not frame:
         return
     # While there is one thread, and before anything that was given is read.
-    refusal = None
-    try:
-        confine_as_asked(frame)
-    except CannotConfine as error:
-        refusal = f"the network cannot be cut off here, so nothing is exported: {error}"
+    refused = refusal(frame, "nothing is exported")
     # After the streams are safe: whatever these import may print.
     from bench.errors import UserError
     from bench.export import messages as msg
@@ -32,8 +28,8 @@ def main() -> None:
     def say(message: msg.Message) -> None:
         send(outgoing, codec.pack(message))
 
-    if refusal is not None:
-        say(msg.Refused(refusal, "network = false", "leave it out; SECURITY.md says what it needs"))
+    if refused is not None:
+        say(msg.Refused(refused, "network = false", "leave it out; SECURITY.md says what it needs"))
         return
     try:
         from bench.export.work import work

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.confine import CannotConfine, confine_as_asked
+from bench.confine import refusal
 from bench.wire import end_with_parent, receive, send, take_over
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ def main() -> None:
     if not frame:
         return
     # While there is one thread, and before anything that was given is read.
-    refusal = None
-    try:
-        confine_as_asked(frame)
-    except CannotConfine as error:
-        refusal = f"the network cannot be cut off here, so no model is run: {error}"
+    refused = refusal(frame, "no model is run")
     # After the streams are safe: whatever these import may print.
     import msgspec
 
@@ -35,8 +31,8 @@ def main() -> None:
 
     end_with_parent(incoming)
     job = codec.unpack(frame, LayerJob)
-    table = LayerTable(variant=job.artifact.variant, format=job.artifact.format, reason=refusal)
-    if refusal is None:
+    table = LayerTable(variant=job.artifact.variant, format=job.artifact.format, reason=refused)
+    if refused is None:
         try:
             table = _table(job)
         except Exception as error:  # runtimes fail in ways of their own, and the table says so
